@@ -1,0 +1,1 @@
+//! The Docker volume plugin: Docker's protocol on one side, the Fairlead engine on the other

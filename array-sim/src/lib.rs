@@ -1,0 +1,1 @@
+//! Stateful simulators of storage arrays: HTTPS, faults by seed, LUNs as files

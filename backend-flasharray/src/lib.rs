@@ -1,0 +1,1 @@
+//! Pure Storage FlashArray (REST 2.x) as a Fairlead backend

@@ -1,0 +1,1 @@
+//! Benches against the budgets in docs/performance.md

@@ -1,0 +1,1 @@
+//! Programs that embed Fairlead; see the `examples` beside this file.

@@ -1,0 +1,1 @@
+//! Configuration, assembly of the fleet, and the command line for people

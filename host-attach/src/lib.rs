@@ -1,0 +1,1 @@
+//! Linux: attach, format, mount and detach array volumes, crash-safe

@@ -1,0 +1,1 @@
+//! A public suite that every backend and attacher must pass

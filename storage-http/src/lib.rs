@@ -1,0 +1,1 @@
+//! The one REST client under every array backend

@@ -1,1 +1,5 @@
-//! Stateful simulators of storage arrays: HTTPS, faults by seed, LUNs as files
+//! Stateful simulators of storage arrays: HTTPS, faults by seed, LUNs as files.
+
+pub mod lun_table;
+
+pub use lun_table::{Lun, LunCounters, LunEvent, LunFaults, LunOperation, LunTable};

@@ -1,0 +1,129 @@
+//! The seam to the host: from an [`Access`] to a mounted file system, and back.
+//!
+//! An attacher acts only on what its own ledger records and only on devices whose identity is
+//! proven. It never talks to an array.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::access::{Access, Host, Protocol};
+use crate::error::Result;
+use crate::filesystem::FilesystemSpec;
+use crate::name::VolumeName;
+use crate::outcome::Outcome;
+use crate::size::Size;
+use crate::volume::{Volume, VolumeId};
+
+/// Asks for a volume to be attached and mounted.
+#[derive(Clone, Debug)]
+pub struct AttachVolume {
+    /// The user's name: for messages and for the readable part of the mount point.
+    pub name: VolumeName,
+    /// The object's name on the array, kept in the ledger for a later unpublish.
+    pub object: String,
+    /// What publish gave.
+    pub access: Access,
+    /// The file system expected or, with a format grant, to be made; and the mount options.
+    pub filesystem: FilesystemSpec,
+}
+
+/// How far an attachment is, as observed on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AttachmentState {
+    /// Recorded, and not (or no longer) completely there: after a crash or a reboot.
+    Incomplete,
+    /// The file system is mounted on its device under this grant.
+    Mounted,
+    /// The host has let go of everything; the array may not have been told yet.
+    Released,
+}
+
+/// What the host has of one volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// The volume.
+    pub volume: VolumeId,
+    /// The user's name.
+    pub name: VolumeName,
+    /// The object's name on the array when it was attached.
+    pub object: String,
+    /// The nonce of the grant that it was attached under.
+    pub nonce: Uuid,
+    /// How far it is.
+    pub state: AttachmentState,
+    /// Where the file system is, or will be, mounted. Absolute.
+    pub mountpoint: PathBuf,
+    /// Whether a file system is known to exist on the volume, so that the format grant can go.
+    pub formatted: bool,
+}
+
+/// A host's hands.
+#[async_trait]
+pub trait Attacher: fmt::Debug + Send + Sync + 'static {
+    /// The machine, as arrays are to know it.
+    fn host(&self) -> &Host;
+
+    /// The protocols that this host can attach, and for each that it cannot, why not.
+    fn supports(&self, protocol: Protocol) -> Result<()>;
+
+    /// Proves, before a volume is published to this host, that nothing of it is left from an
+    /// earlier grant: no device, no mount, no open superblock of that identity. What the ledger
+    /// owns and can be cleaned is cleaned; a mount that is intact under its recorded grant is
+    /// left alone and is not an error.
+    ///
+    /// # Errors
+    /// `FailedPrecondition`, naming what is left and who holds it.
+    async fn prepare(&self, volume: &Volume) -> Result<()>;
+
+    /// Attaches, proves the identity, formats if granted and blank, checks, mounts.
+    ///
+    /// # Idempotency
+    /// `AlreadySo` when it is mounted under the same grant. An attachment under another grant is
+    /// never reused: it is torn down first, or refused.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when the device is not what it should be, or is not blank and has no
+    /// file system of the expected kind, with what was found: never formatted then.
+    /// `Unsupported` when a tool is missing, named with its package. `Timeout`: the work may go
+    /// on; the same call joins or repeats it.
+    async fn attach(&self, request: AttachVolume) -> Result<Outcome<Attachment>>;
+
+    /// Flushes, unmounts, removes the devices and sees them gone, in that order. The record stays
+    /// as `Released` until [`Self::forget`].
+    ///
+    /// # Errors
+    /// `FailedPrecondition` or `Busy` when something still holds it (named), with nothing forced.
+    async fn detach(&self, volume: &VolumeId) -> Result<Outcome<()>>;
+
+    /// Drops the record of a released volume, once the array has taken the access away.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when the volume is not released.
+    async fn forget(&self, volume: &VolumeId) -> Result<()>;
+
+    /// Makes the host see the volume's new size and grows the file system to it.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not attached here; `Unavailable` when the device does not show the
+    /// new size in time.
+    async fn resize(&self, volume: &VolumeId, size: Size) -> Result<Outcome<()>>;
+
+    /// What the host has of this volume, observed now.
+    ///
+    /// # Errors
+    /// Only when the host cannot be observed.
+    async fn status(&self, volume: &VolumeId) -> Result<Option<Attachment>>;
+
+    /// Everything that the ledger records, observed now. Also what a start begins with.
+    ///
+    /// # Errors
+    /// Only when the ledger or the host cannot be read; a damaged or newer record is an error
+    /// that names its file, and the others are still returned by a later call without it.
+    async fn attachments(&self) -> Result<Vec<Attachment>>;
+}
+
+const _: fn(&dyn Attacher) = |_| {};

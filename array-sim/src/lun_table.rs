@@ -4,8 +4,8 @@
 //!
 //! The state machine writes it, in the same critical section in which it changes a connection and
 //! before the REST answer leaves, so a client that has read "disconnected" can rely on the data
-//! path refusing from then on. The data path only reads it. Nothing here does I/O, and no lock is
-//! held for longer than a map operation.
+//! path refusing from then on. The data path only reads it. Nothing here does I/O; a lock is held
+//! for a map operation, or for one read or write of the data path ([`LunTable::with_lun`]).
 //!
 //! It is *not* the record of connections (that is the state machine's, and it also knows hosts
 //! without a LUN); and it is in memory only: the state machine fills it again after a restart.
@@ -74,7 +74,10 @@ impl LunTable {
     /// Shows `lun` to `host` under a LUN number, in place of what was there.
     pub fn connect(&self, host: &str, number: u16, lun: Lun) {
         self.write(|hosts| {
-            hosts.entry(host.to_owned()).or_default().insert(number, lun);
+            hosts
+                .entry(host.to_owned())
+                .or_default()
+                .insert(number, lun);
         });
     }
 
@@ -113,6 +116,19 @@ impl LunTable {
     #[must_use]
     pub fn lookup(&self, host: &str, number: u16) -> Option<Lun> {
         self.read(|hosts| hosts.get(host)?.get(&number).cloned())
+    }
+
+    /// Runs one operation of the data path on the volume that `host` sees at a LUN number, or
+    /// returns `None` if there is none. The connection is held while `operation` runs: a
+    /// disconnect waits for it, so no write lands after a host was told to be disconnected.
+    /// `operation` must be short (one system call) and must not change this table.
+    pub fn with_lun<T>(
+        &self,
+        host: &str,
+        number: u16,
+        operation: impl FnOnce(&Lun) -> T,
+    ) -> Option<T> {
+        self.read(|hosts| Some(operation(hosts.get(host)?.get(&number)?)))
     }
 
     /// The known hosts, in order.

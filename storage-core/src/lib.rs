@@ -9,7 +9,9 @@ mod error;
 mod filesystem;
 mod label;
 mod name;
+mod options;
 mod outcome;
+mod placement;
 mod secret;
 mod select;
 mod size;
@@ -24,10 +26,15 @@ pub use backend::{
 pub use capability::{Capabilities, Telemetry};
 pub use clock::{Clock, SystemClock};
 pub use error::{Error, ErrorChain, ErrorKind, Result, Retry};
-pub use filesystem::{Filesystem, FilesystemSpec};
+pub use filesystem::{Filesystem, FilesystemSpec, parse_create_options, parse_mount_options};
 pub use label::{LabelSelector, Labels};
-pub use name::{Namespace, VolumeName};
+pub use name::{
+    NameRules, Namespace, ObjectNames, VolumeName, is_reserved, name_hash, object_names,
+    plain_name, tentative_name, trash_name, trash_prefix,
+};
+pub use options::{OptionDefaults, VolumeOptions};
 pub use outcome::Outcome;
+pub use placement::DefaultSelector;
 pub use secret::Secret;
 pub use select::{Candidate, Decision, PlacementRequest, Rejection, Selector, Verdict};
 pub use size::Size;

@@ -1,0 +1,310 @@
+//! What a user asks of a new volume, read from the options that every adapter takes under the same
+//! names: Docker's `-o`, CSI's parameters, the command line.
+//!
+//! It knows no adapter: an adapter removes its own keys (`backend`, `csi.storage.k8s.io/…`) first.
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::filesystem::{Filesystem, FilesystemSpec, parse_create_options, parse_mount_options};
+use crate::label::LabelSelector;
+use crate::size::Size;
+
+/// The options of this version.
+const KNOWN: [&str; 5] = [
+    "size",
+    "volume_label_selector",
+    "fstype",
+    "createoptions",
+    "mountoptions",
+];
+
+/// Options with a meaning that this version does not give them. Refused by name: a volume without
+/// its source, limits or rules is not the one that was asked for.
+const NOT_AVAILABLE: [&str; 5] = [
+    "source",
+    "import_from_src",
+    "iops_limit",
+    "bandwidth_limit",
+    "exportrules",
+];
+
+/// What holds where the user says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionDefaults {
+    /// Size of a volume. 32 GiB unless configured.
+    pub size: Size,
+    /// File system. XFS unless configured, as the predecessor had it.
+    pub filesystem: Filesystem,
+    /// Arguments for mkfs of [`Self::filesystem`], checked; not used for another file system.
+    pub create_options: Vec<String>,
+    /// Mount options of [`Self::filesystem`], checked; not used for another file system.
+    pub mount_options: Vec<String>,
+}
+
+impl Default for OptionDefaults {
+    fn default() -> Self {
+        Self {
+            size: Size::from_gib(32),
+            filesystem: Filesystem::Xfs,
+            create_options: Vec::new(),
+            mount_options: Vec::new(),
+        }
+    }
+}
+
+/// A user's wishes for a new volume, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeOptions {
+    /// Bytes; `None` when the user gave none, and the default then counts.
+    pub size: Option<Size>,
+    /// Which arrays may hold it.
+    pub selector: LabelSelector,
+    /// What to put on it.
+    pub filesystem: FilesystemSpec,
+}
+
+impl VolumeOptions {
+    /// Reads options. An empty value is not the same as none: it is checked like any other.
+    ///
+    /// # Errors
+    /// `InvalidArgument` naming the option: unknown (with the known ones), given twice, or with a
+    /// value that cannot be used. `Unsupported` for options that this version does not have.
+    /// `OutOfRange` for a size that cannot be, or is below the file system's minimum.
+    pub fn parse(
+        pairs: impl IntoIterator<Item = (String, String)>,
+        defaults: &OptionDefaults,
+    ) -> Result<Self> {
+        let given = Given::collect(pairs)?;
+        let kind = given.read("fstype", str::parse)?;
+        let kind = kind.unwrap_or(defaults.filesystem);
+        let (create_defaults, mount_defaults) = if kind == defaults.filesystem {
+            (&*defaults.create_options, &*defaults.mount_options)
+        } else {
+            (&[][..], &[][..])
+        };
+        let create = given.read("createoptions", |text| parse_create_options(kind, text))?;
+        let mount = given.read("mountoptions", |text| parse_mount_options(kind, text))?;
+        let options = Self {
+            size: given.read("size", str::parse)?,
+            selector: given
+                .read("volume_label_selector", str::parse)?
+                .unwrap_or_default(),
+            filesystem: FilesystemSpec {
+                kind,
+                create_options: create.unwrap_or_else(|| create_defaults.to_vec()),
+                mount_options: mount.unwrap_or_else(|| mount_defaults.to_vec()),
+            },
+        };
+        options.check_size(defaults)?;
+        Ok(options)
+    }
+
+    /// The size asked for, or the default.
+    #[must_use]
+    pub fn size_or(&self, defaults: &OptionDefaults) -> Size {
+        self.size.unwrap_or(defaults.size)
+    }
+
+    fn check_size(&self, defaults: &OptionDefaults) -> Result<()> {
+        let (size, kind) = (self.size_or(defaults), self.filesystem.kind);
+        if size >= kind.size_min() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::OutOfRange,
+            format!(
+                "a volume of {size} is too small for {kind}, which needs {}",
+                kind.size_min()
+            ),
+        )
+        .with_context("option", "size"))
+    }
+}
+
+/// The values that were given, by the position of their name in [`KNOWN`].
+#[derive(Default)]
+struct Given([Option<String>; KNOWN.len()]);
+
+impl Given {
+    fn collect(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
+        let mut given = Self::default();
+        for (name, value) in pairs {
+            let place = KNOWN
+                .iter()
+                .position(|known| *known == name)
+                .and_then(|index| given.0.get_mut(index))
+                .ok_or_else(|| unknown(&name))?;
+            if place.replace(value).is_some() {
+                return Err(invalid(format!("option `{name}` is given twice")));
+            }
+        }
+        Ok(given)
+    }
+
+    fn read<T>(
+        &self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let index = KNOWN.iter().position(|known| *known == name);
+        let value = index.and_then(|index| self.0.get(index)?.as_deref());
+        value
+            .map(|text| parse(text).map_err(|error| error.with_context("option", name)))
+            .transpose()
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    let shown: String = name.chars().take(64).collect();
+    let shown = shown.escape_debug();
+    if NOT_AVAILABLE.contains(&name) {
+        return Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "option `{shown}` is not available in this version; {}",
+                Known
+            ),
+        );
+    }
+    invalid(format!("option `{shown}` is unknown; {}", Known))
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidArgument, message)
+}
+
+/// Prints the names of the options.
+struct Known;
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the options are {}", KNOWN.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, proptest};
+
+    use super::{OptionDefaults, VolumeOptions};
+    use crate::error::{ErrorKind, Result};
+    use crate::filesystem::Filesystem;
+    use crate::size::Size;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<VolumeOptions> {
+        parse_with(pairs, &OptionDefaults::default())
+    }
+
+    fn parse_with(pairs: &[(&str, &str)], defaults: &OptionDefaults) -> Result<VolumeOptions> {
+        let owned = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        VolumeOptions::parse(owned, defaults)
+    }
+
+    #[test]
+    fn nothing_said_means_the_defaults() {
+        let options = parse(&[]).unwrap();
+        assert_eq!(options.size, None);
+        assert_eq!(
+            options.size_or(&OptionDefaults::default()),
+            Size::from_gib(32)
+        );
+        assert_eq!(options.filesystem.kind, Filesystem::Xfs);
+        assert!(options.selector.is_empty());
+    }
+
+    #[test]
+    fn everything_said_is_heard() {
+        let options = parse(&[
+            ("size", "20GB"),
+            ("volume_label_selector", "purestorage.com/backend=block"),
+            ("fstype", "ext4"),
+            ("createoptions", "-m 0"),
+            ("mountoptions", "noatime,discard"),
+        ])
+        .unwrap();
+        assert_eq!(options.size, Some(Size::from_bytes(20_000_000_000)));
+        assert_eq!(
+            options.selector.to_string(),
+            "purestorage.com/backend=block"
+        );
+        assert_eq!(options.filesystem.create_options, ["-m", "0"]);
+        assert_eq!(options.filesystem.mount_options, ["noatime", "discard"]);
+    }
+
+    #[test]
+    fn default_options_belong_to_the_default_file_system() {
+        let defaults = OptionDefaults {
+            create_options: vec!["-q".to_owned()],
+            mount_options: vec!["inode64".to_owned()],
+            ..OptionDefaults::default()
+        };
+        let plain = parse_with(&[], &defaults).unwrap().filesystem;
+        assert_eq!(plain.mount_options, ["inode64"]);
+        let other = parse_with(&[("fstype", "ext4")], &defaults).unwrap();
+        assert!(other.filesystem.create_options.is_empty());
+        assert!(other.filesystem.mount_options.is_empty());
+        let emptied = parse_with(&[("createoptions", "")], &defaults).unwrap();
+        assert!(emptied.filesystem.create_options.is_empty());
+    }
+
+    #[test]
+    fn refusals_name_the_option() {
+        use ErrorKind::{InvalidArgument, OutOfRange, Unsupported};
+        for (pairs, kind, says) in [
+            (
+                &[("siez", "1G")][..],
+                InvalidArgument,
+                "`siez` is unknown; the options are size, ",
+            ),
+            (&[("Size", "1G")], InvalidArgument, "`Size`"),
+            (&[("", "1G")], InvalidArgument, "unknown"),
+            (&[("size", "1G"), ("size", "1G")], InvalidArgument, "twice"),
+            (&[("size", "")], InvalidArgument, "option: size"),
+            (&[("size", "big")], InvalidArgument, "option: size"),
+            (&[("size", "0")], OutOfRange, "option: size"),
+            (&[("size", "299MiB")], OutOfRange, "too small for xfs"),
+            (
+                &[("size", "1M"), ("fstype", "ext4")],
+                OutOfRange,
+                "too small for ext4",
+            ),
+            (&[("fstype", "")], InvalidArgument, "option: fstype"),
+            (
+                &[("mountoptions", "nouuid")],
+                InvalidArgument,
+                "option: mountoptions",
+            ),
+            (
+                &[("createoptions", "-f")],
+                InvalidArgument,
+                "option: createoptions",
+            ),
+            (
+                &[("volume_label_selector", "a=b c")],
+                InvalidArgument,
+                "option: volume_label_selector",
+            ),
+            (&[("source", "x")], Unsupported, "`source` is not available"),
+            (&[("exportrules", "*")], Unsupported, "`exportrules`"),
+        ] {
+            let error = parse(pairs).expect_err(says);
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_options_never_panic(
+            pairs in proptest::collection::vec(
+                ("(size|fstype|createoptions|mountoptions|volume_label_selector|\\PC{0,9})", any::<String>()),
+                0..6,
+            )
+        ) {
+            let _options = VolumeOptions::parse(pairs, &OptionDefaults::default());
+        }
+    }
+}

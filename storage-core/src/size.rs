@@ -339,15 +339,25 @@ mod tests {
         }
 
         #[test]
-        fn no_number_like_text_saturates(text in "-?[0-9]{0,30}(\\.[0-9]{0,30})?[kKmMgGtTpP]?[iI]?[bB]?") {
-            if let Ok(size) = text.parse::<Size>() {
-                prop_assert!(size.bytes() > 0);
-                let whole: f64 = text
-                    .trim_end_matches(|c: char| c.is_ascii_alphabetic())
-                    .parse()
-                    .unwrap();
-                let rough = 1_125_899_906_842_624.0 * (whole + 1.0);
-                prop_assert!(rough >= 1.0);
+        fn nothing_saturates(
+            whole in "[0-9]{1,30}",
+            fraction in "(\\.[0-9]{1,30})?",
+            unit in 0_usize..6,
+        ) {
+            let text = format!("{whole}{fraction}{}", ["", "k", "MB", "GiB", "t", "PB"][unit]);
+            let factor = [1.0, 1024.0, 1e6, 1_073_741_824.0, 1_099_511_627_776.0, 1e15][unit];
+            let wanted: f64 = format!("{whole}{fraction}").parse::<f64>().unwrap() * factor;
+            match text.parse::<Size>() {
+                // Both ways through u64 and f64 are exact to 53 bits.
+                Ok(size) => {
+                    let bytes: f64 = size.bytes().to_string().parse().unwrap();
+                    prop_assert!((bytes - wanted).abs() <= wanted * 1e-12, "{} {}", text, size);
+                }
+                Err(error) if wanted > 1.9e19 => {
+                    let too_large = error.kind() == ErrorKind::OutOfRange;
+                    prop_assert!(too_large || !fraction.is_empty(), "{}", error);
+                }
+                Err(_) => prop_assert!(wanted > 1.8e19 || wanted < 1.0 || !fraction.is_empty()),
             }
         }
     }

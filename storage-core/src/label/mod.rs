@@ -1,10 +1,6 @@
 //! Labels on arrays, and the selector grammar over them.
 //!
-//! The grammar and its meaning are those of Kubernetes label selectors: requirements joined by
-//! commas, all of which must hold. `k=v` and `k==v`, `k!=v`, `k in (a,b)`, `k notin (a,b)`, `k`
-//! (the key is there), `!k` (it is not). `!=` and `notin` hold when the key is absent. Blanks
-//! between tokens are ignored. Unlike there, a value may hold any character but blanks, control
-//! characters and `, ( ) = !`, because labels of arrays carry addresses and free text.
+//! Where an array's labels come from is not known here: configuration and the backend give them.
 
 mod parse;
 
@@ -18,6 +14,12 @@ use crate::error::{Error, Result};
 pub type Labels = BTreeMap<String, String>;
 
 /// Requirements that an array's labels must satisfy, all of them. The empty one matches all.
+///
+/// As text, the grammar and its meaning are those of Kubernetes label selectors: requirements
+/// joined by commas. `k=v` and `k==v`, `k!=v`, `k in (a,b)`, `k notin (a,b)`, `k` (the key is
+/// there), `!k` (it is not). `!=` and `notin` hold when the key is absent. Blanks between tokens
+/// are ignored. Unlike there, a value may hold any character but blanks, control characters and
+/// `, ( ) = !`, because labels of arrays carry addresses and free text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelSelector {
     requirements: Vec<Requirement>,
@@ -79,7 +81,7 @@ impl Requirement {
 impl FromStr for LabelSelector {
     type Err = Error;
 
-    /// Reads the grammar described at the top of this module. Empty text matches all.
+    /// Reads the text form described at [`LabelSelector`]. Empty text matches all.
     ///
     /// # Errors
     /// `InvalidArgument` with the position of what is wrong, counted in characters from 1.

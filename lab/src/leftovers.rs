@@ -1,0 +1,287 @@
+//! What a test left behind on the host and on the arrays: compared with before, named one by one.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::mounts::mounts;
+use crate::wait;
+
+/// Something that is there and was not before.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Leftover {
+    /// A loop device over a file in a watched folder.
+    LoopDevice {
+        /// `/dev/loopN`.
+        device: PathBuf,
+        /// Its backing file, as the kernel shows it.
+        file: PathBuf,
+    },
+    /// A mount in a watched folder, or of a loop device over a file in one.
+    Mount {
+        /// Where.
+        point: PathBuf,
+        /// What.
+        source: String,
+    },
+    /// A file that should be gone (say, of a host's ledger).
+    File(PathBuf),
+    /// A LUN that an array still shows to a host.
+    Connection {
+        /// The host's name at the array.
+        host: String,
+        /// The LUN file.
+        file: PathBuf,
+    },
+}
+
+impl fmt::Display for Leftover {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LoopDevice { device, file } => {
+                write!(
+                    formatter,
+                    "loop device {} over {}",
+                    device.display(),
+                    file.display()
+                )
+            }
+            Self::Mount { point, source } => {
+                write!(formatter, "mount of {source} on {}", point.display())
+            }
+            Self::File(path) => write!(formatter, "file {}", path.display()),
+            Self::Connection { host, file } => {
+                write!(formatter, "connection of {host}: {}", file.display())
+            }
+        }
+    }
+}
+
+/// The places to look at, and what was there at the start.
+#[derive(Debug, Clone, Default)]
+pub struct Watch {
+    folders: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+    lun_folders: Vec<PathBuf>,
+    before: BTreeSet<Leftover>,
+}
+
+impl Watch {
+    /// Nothing watched yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Watches loop devices over files below a folder, and mounts below it. (The mounts that
+    /// simulators make there are known: they do not count.)
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folders.push(folder.into());
+        self
+    }
+
+    /// Watches the regular files below a folder, for example a host's ledger.
+    #[must_use]
+    pub fn files(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.files.push(folder.into());
+        self
+    }
+
+    /// Watches the LUN files that an array shows to hosts (the folder a simulator mounts).
+    #[must_use]
+    pub fn luns(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.lun_folders.push(folder.into());
+        self
+    }
+
+    /// Remembers what is there now as not to be complained about.
+    ///
+    /// # Errors
+    /// When `/proc` or `/sys` cannot be read.
+    pub fn begin(mut self) -> Result<Self> {
+        self.before = self.now()?;
+        Ok(self)
+    }
+
+    /// What is there now and was not at the beginning.
+    ///
+    /// # Errors
+    /// As [`Watch::begin`].
+    pub fn leftovers(&self) -> Result<Vec<Leftover>> {
+        Ok(self.now()?.difference(&self.before).cloned().collect())
+    }
+
+    /// Waits until nothing is left over.
+    ///
+    /// # Errors
+    /// When something is at the deadline: the error lists it.
+    pub async fn assert_none(&self, deadline: Duration) -> Result<()> {
+        wait::until("nothing is left over", deadline, || async {
+            let left = self.leftovers()?;
+            if left.is_empty() {
+                return Ok(wait::Seen::Ready(()));
+            }
+            let lines: Vec<String> = left.iter().map(|left| format!("\n  {left}")).collect();
+            Ok(wait::Seen::NotYet(lines.concat()))
+        })
+        .await
+    }
+
+    fn now(&self) -> Result<BTreeSet<Leftover>> {
+        let mut found = BTreeSet::new();
+        let mut devices = BTreeSet::new();
+        for (device, file) in loop_devices()? {
+            if self.watches(&file) {
+                devices.insert(device.to_string_lossy().into_owned());
+                found.insert(Leftover::LoopDevice { device, file });
+            }
+        }
+        for mount in mounts()? {
+            let simulator = mount.kind == "fuse.array-sim";
+            if devices.contains(&mount.source) || (self.watches(&mount.point) && !simulator) {
+                found.insert(Leftover::Mount {
+                    point: mount.point,
+                    source: mount.source,
+                });
+            }
+        }
+        for folder in &self.files {
+            collect_files(folder, &mut found)?;
+        }
+        for folder in &self.lun_folders {
+            collect_connections(folder, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    fn watches(&self, path: &Path) -> bool {
+        self.folders
+            .iter()
+            .chain(&self.lun_folders)
+            .any(|folder| path.starts_with(folder))
+    }
+}
+
+/// The loop devices in use with their backing files. A file that was deleted, or whose file system
+/// was unmounted, is shown by the kernel with a note or a shortened path; both still compare.
+///
+/// # Errors
+/// When `/sys/block` cannot be read.
+pub fn loop_devices() -> Result<Vec<(PathBuf, PathBuf)>> {
+    let mut devices = Vec::new();
+    for entry in std::fs::read_dir("/sys/block")
+        .context("read /sys/block")?
+        .flatten()
+    {
+        // no backing_file: not a loop device, or not in use
+        let Ok(file) = std::fs::read_to_string(entry.path().join("loop/backing_file")) else {
+            continue;
+        };
+        let device = Path::new("/dev").join(entry.file_name());
+        devices.push((device, PathBuf::from(file.trim_end_matches('\n'))));
+    }
+    Ok(devices)
+}
+
+/// Detaches the loop devices over files below a folder; for clean-up after a failure.
+///
+/// # Errors
+/// When `/sys` cannot be read or `losetup` fails; with all the devices that it failed for.
+pub async fn detach_loops_under(folder: &Path) -> Result<usize> {
+    let mut failures = Vec::new();
+    let mut detached = 0;
+    for (device, file) in loop_devices()? {
+        if file.starts_with(folder) {
+            let program = crate::process::Program::new("losetup")
+                .arg("--detach")
+                .arg(&device);
+            match program.succeed().await {
+                Ok(_) => detached += 1,
+                Err(error) => failures.push(format!("{error:#}")),
+            }
+        }
+    }
+    if failures.is_empty() {
+        return Ok(detached);
+    }
+    bail!("{}", failures.join("\n"))
+}
+
+fn collect_files(folder: &Path, found: &mut BTreeSet<Leftover>) -> Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("read {}", folder.display())),
+    };
+    for entry in entries {
+        let entry = entry.with_context(|| format!("read {}", folder.display()))?;
+        let kind = entry
+            .file_type()
+            .with_context(|| entry.path().display().to_string())?;
+        if kind.is_dir() {
+            collect_files(&entry.path(), found)?;
+        } else {
+            found.insert(Leftover::File(entry.path()));
+        }
+    }
+    Ok(())
+}
+
+fn collect_connections(folder: &Path, found: &mut BTreeSet<Leftover>) -> Result<()> {
+    let mut files = BTreeSet::new();
+    collect_files(folder, &mut files)?;
+    for file in files {
+        let Leftover::File(file) = file else { continue };
+        if file.extension().is_none() {
+            let host = file.parent().and_then(Path::file_name).unwrap_or_default();
+            let host = host.to_string_lossy().into_owned();
+            found.insert(Leftover::Connection { host, file });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_file_is_named_until_it_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        std::fs::write(folder.path().join("sub/old"), "").unwrap();
+        let watch = Watch::new().files(folder.path()).begin().unwrap();
+        watch.assert_none(Duration::ZERO).await.unwrap();
+        std::fs::write(folder.path().join("sub/new"), "").unwrap();
+        let error = watch
+            .assert_none(Duration::ZERO)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("sub/new") && !error.contains("sub/old"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn connections_are_files_without_the_serials() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("host-a")).unwrap();
+        for name in ["7", "7.serial"] {
+            std::fs::write(folder.path().join("host-a").join(name), "").unwrap();
+        }
+        let left = Watch::new().luns(folder.path()).leftovers().unwrap();
+        assert_eq!(left.len(), 1);
+        assert!(
+            left[0].to_string().starts_with("connection of host-a: "),
+            "{}",
+            left[0]
+        );
+    }
+}

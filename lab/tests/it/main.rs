@@ -1,0 +1,4 @@
+//! The harness itself, tested on what the machine has.
+
+mod docker;
+mod process;

@@ -1,0 +1,199 @@
+//! The Debian packages that a command needs: which are missing, why they are needed, installed.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::steps::say;
+use crate::stream::{program, read, show};
+
+/// A package by the programs that it brings.
+#[derive(Debug)]
+struct Package {
+    /// Its name, or names: the first that the distribution knows is taken.
+    names: &'static [&'static str],
+    /// Programs that must be there.
+    programs: &'static [&'static str],
+    why: &'static str,
+}
+
+/// For everything that runs volumes: tests and the demo.
+const HOST: &[Package] = &[
+    Package {
+        names: &["docker.io"],
+        programs: &["dockerd", "containerd", "runc"],
+        why: "a Docker engine of our own, which uses the volume plugin",
+    },
+    Package {
+        // the command is a package of its own since Debian 13
+        names: &["docker-cli", "docker.io"],
+        programs: &["docker"],
+        why: "the docker command",
+    },
+    Package {
+        names: &["busybox-static"],
+        programs: &["busybox"],
+        why: "the container image, made without a registry",
+    },
+    Package {
+        names: &["e2fsprogs"],
+        programs: &["mkfs.ext4", "e2fsck", "resize2fs"],
+        why: "ext4 file systems on volumes",
+    },
+    Package {
+        names: &["xfsprogs"],
+        programs: &["mkfs.xfs", "xfs_growfs"],
+        why: "XFS file systems on volumes",
+    },
+    Package {
+        names: &["util-linux"],
+        programs: &["losetup", "blkid", "wipefs", "fstrim"],
+        why: "loop devices and what is on them",
+    },
+    Package {
+        names: &["mount"],
+        programs: &["mount", "umount"],
+        why: "mounting volumes",
+    },
+    Package {
+        names: &["tar"],
+        programs: &["tar"],
+        why: "the container image",
+    },
+];
+
+/// Installs what is missing for running volumes. Without root or apt it says what to install.
+///
+/// # Errors
+/// When something is missing and could not be installed.
+pub(crate) fn ensure_host_packages() -> Result<()> {
+    let missing: Vec<&Package> = HOST.iter().filter(|package| package.is_missing()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say("Debian packages that are missing:");
+    for package in &missing {
+        let (name, programs) = (package.names.join(" or "), package.programs.join(", "));
+        say(&format!("  {name} ({programs}): {}", package.why));
+    }
+    if find("apt-get").is_none() {
+        bail!("this machine has no apt-get: install these programs with its package manager");
+    }
+    if !is_root() {
+        bail!(
+            "not root: run `sudo apt-get install {}` first",
+            first_names(&missing).join(" ")
+        );
+    }
+    install(&missing)?;
+    let still: Vec<&str> = missing
+        .iter()
+        .flat_map(|package| package.programs)
+        .copied()
+        .filter(|program| find(program).is_none())
+        .collect();
+    if !still.is_empty() {
+        bail!("installed, and still missing: {}", still.join(", "));
+    }
+    Ok(())
+}
+
+/// True for the super user, as who owns our own entry in /proc says.
+pub(crate) fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+/// Whether a program is installed, in PATH or in the folders that only root has there.
+pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(
+            ["/usr/local/sbin", "/usr/sbin", "/sbin"]
+                .iter()
+                .map(|&folder| folder.into()),
+        )
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file())
+}
+
+impl Package {
+    fn is_missing(&self) -> bool {
+        self.programs.iter().any(|program| find(program).is_none())
+    }
+
+    /// The first of its names that apt can install here.
+    fn known_name(&self) -> Option<&'static str> {
+        self.names.iter().copied().find(|name| {
+            let policy = read(program("apt-cache", &["policy", name])).unwrap_or_default();
+            policy.contains("Candidate:") && !policy.contains("Candidate: (none)")
+        })
+    }
+}
+
+fn first_names(packages: &[&Package]) -> Vec<&'static str> {
+    packages
+        .iter()
+        .filter_map(|package| package.names.last().copied())
+        .collect()
+}
+
+fn install(missing: &[&Package]) -> Result<()> {
+    apt(&["update", "--quiet"])?;
+    let mut names = Vec::new();
+    for package in missing {
+        match package.known_name() {
+            Some(name) if !names.contains(&name) => names.push(name),
+            Some(_) => {}
+            None => bail!("apt knows none of: {}", package.names.join(", ")),
+        }
+    }
+    let options = ["install", "--yes", "--quiet", "--no-install-recommends"];
+    apt(&[&options[..], &names[..]].concat())
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    // another apt may be at work right after boot
+    let lock = ["-o", "DPkg::Lock::Timeout=120"];
+    let mut command = program("apt-get", &[&lock[..], arguments].concat());
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    let status = show(command)?;
+    if !status.success() {
+        bail!("apt-get {}: {status}", arguments.join(" "));
+    }
+    Ok(())
+}
+
+/// Kernel features that no package brings; named so that a skip does not come as a surprise.
+pub(crate) fn tell_missing_devices() {
+    for (device, why) in [
+        (
+            "/dev/fuse",
+            "simulated arrays cannot show their LUNs (modprobe fuse)",
+        ),
+        (
+            "/dev/loop-control",
+            "LUNs cannot become devices (modprobe loop)",
+        ),
+    ] {
+        if !Path::new(device).exists() {
+            say(&format!("no {device}: {why}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_or_not() {
+        assert!(find("sh").is_some());
+        let package = Package {
+            names: &["none"],
+            programs: &["sh", "no-such-program"],
+            why: "",
+        };
+        assert!(package.is_missing());
+    }
+}

@@ -1,0 +1,210 @@
+//! Steps of a command, their outcomes, and the summary a person reads.
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Passed,
+    Failed(String),
+    Skipped(String),
+}
+
+/// What cargo's test programs reported.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    pub(crate) skipped: usize,
+}
+
+impl Counts {
+    /// Takes in one line of output: a `test result:` of a test program, or a test's `SKIPPED:`.
+    pub(crate) fn read(&mut self, line: &str) {
+        if line.trim_start().starts_with("SKIPPED: ") {
+            self.skipped += 1;
+        }
+        let Some(result) = line.strip_prefix("test result: ") else {
+            return;
+        };
+        for part in result.split(['.', ';']) {
+            let mut words = part.split_whitespace();
+            let (Some(number), Some(what)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let Ok(number) = number.parse::<usize>() else {
+                continue;
+            };
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.skipped += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Step {
+    name: String,
+    outcome: Outcome,
+    time: Duration,
+}
+
+/// The steps so far. A failed one does not keep the next from running.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    steps: Vec<Step>,
+    counts: Counts,
+    say: fn(&str),
+}
+
+impl Steps {
+    pub(crate) fn new() -> Self {
+        Self::telling(say)
+    }
+
+    fn telling(say: fn(&str)) -> Self {
+        Self {
+            steps: Vec::new(),
+            counts: Counts::default(),
+            say,
+        }
+    }
+
+    /// Runs a step.
+    pub(crate) fn run(&mut self, name: &str, step: impl FnOnce() -> Result<Outcome>) {
+        self.run_counting(name, |_| step());
+    }
+
+    /// Runs a step that counts tests.
+    pub(crate) fn run_counting(
+        &mut self,
+        name: &str,
+        step: impl FnOnce(&mut Counts) -> Result<Outcome>,
+    ) {
+        (self.say)(&format!("\n=== {name}"));
+        let start = Instant::now();
+        let mut counts = Counts::default();
+        let outcome =
+            step(&mut counts).unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
+        match &outcome {
+            // a step whose tests did not fail, or have none, fails as one
+            Outcome::Failed(_) if counts.failed == 0 => counts.failed = 1,
+            Outcome::Skipped(reason) => {
+                (self.say)(&format!("SKIPPED: {name}: {reason}"));
+                counts.skipped += 1;
+            }
+            Outcome::Failed(_) | Outcome::Passed => {}
+        }
+        self.counts.passed += counts.passed;
+        self.counts.failed += counts.failed;
+        self.counts.skipped += counts.skipped;
+        self.steps.push(Step {
+            name: name.to_owned(),
+            outcome,
+            time: start.elapsed(),
+        });
+    }
+
+    /// Prints what happened; the last line has the counts and nothing else. True if nothing failed.
+    pub(crate) fn summary(&self) -> bool {
+        (self.say)("\n=== summary");
+        for line in self.lines() {
+            (self.say)(&line);
+        }
+        self.counts.failed == 0
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let width = self
+            .steps
+            .iter()
+            .map(|step| step.name.len())
+            .max()
+            .unwrap_or_default();
+        let mut lines: Vec<String> = self
+            .steps
+            .iter()
+            .map(|step| {
+                let (word, why) = match &step.outcome {
+                    Outcome::Passed => ("passed ", String::new()),
+                    Outcome::Failed(why) => ("FAILED ", format!("  {why}")),
+                    Outcome::Skipped(why) => ("skipped", format!("  {why}")),
+                };
+                let (name, seconds) = (&step.name, step.time.as_secs_f64());
+                format!("{name:width$}  {word} {seconds:8.1} s{why}")
+            })
+            .collect();
+        let Counts {
+            passed,
+            failed,
+            skipped,
+        } = self.counts;
+        lines.push(format!(
+            "{passed} passed, {failed} failed, {skipped} skipped"
+        ));
+        lines
+    }
+}
+
+/// Prints a line; a closed output is nothing to fail for.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        drop(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_lines_are_counted() {
+        let mut counts = Counts::default();
+        for line in [
+            "test result: ok. 12 passed; 0 failed; 2 ignored; 0 measured; 4 filtered out; finished in 0.49s",
+            "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out",
+            "test luns::tests::x ... ok",
+            "SKIPPED: no loop devices",
+            "  SKIPPED: not run as root",
+        ] {
+            counts.read(line);
+        }
+        assert_eq!(
+            counts,
+            Counts {
+                passed: 15,
+                failed: 1,
+                skipped: 4
+            }
+        );
+    }
+
+    #[test]
+    fn the_last_line_has_the_counts_alone() {
+        // silent: what it would print is what it counts in others
+        let mut steps = Steps::telling(|_| {});
+        steps.run_counting("tests", |counts| {
+            counts.read("test result: ok. 5 passed; 0 failed; 0 ignored");
+            Ok(Outcome::Passed)
+        });
+        steps.run("format", || Ok(Outcome::Failed("exit 1".to_owned())));
+        steps.run("rules", || Ok(Outcome::Skipped("not installed".to_owned())));
+        let lines = steps.lines();
+        assert_eq!(
+            lines.last().map(String::as_str),
+            Some("5 passed, 1 failed, 1 skipped")
+        );
+        assert!(!steps.summary());
+        assert!(
+            lines.iter().any(|line| line.contains("format  FAILED ")),
+            "{lines:?}"
+        );
+    }
+}

@@ -1,0 +1,57 @@
+//! `cargo xtask test`: everything that must hold before a change goes in.
+
+use anyhow::Result;
+
+use crate::check::{self, cargo_step, outcome};
+use crate::packages;
+use crate::steps::{Counts, Outcome, Steps, say};
+use crate::stream::{cargo, show, show_and_read};
+
+pub(crate) fn run(long: bool) -> Result<bool> {
+    if let Err(error) = packages::ensure_host_packages() {
+        // the tests that need them say so and are counted as skipped
+        say(&format!("{error:#}"));
+    }
+    packages::tell_missing_devices();
+    let mut steps = Steps::new();
+    check::add(&mut steps);
+    // integration tests start the workspace's programs
+    steps.run("build", || cargo_step(&["build", "--workspace", "--bins"]));
+    steps.run_counting("tests", |counts| {
+        let targets = ["--lib", "--bins", "--tests", "--examples"];
+        run_tests(&targets, long, counts)
+    });
+    steps.run_counting("doc tests", |counts| run_tests(&["--doc"], long, counts));
+    steps.run("documentation", documentation);
+    steps.run("dependency rules", dependency_rules);
+    Ok(steps.summary())
+}
+
+fn run_tests(targets: &[&str], long: bool, counts: &mut Counts) -> Result<Outcome> {
+    let common = ["test", "--workspace", "--no-fail-fast"];
+    // shows what passing tests print: the reasons for skips
+    let harness = ["--", "--show-output"];
+    let mut command = cargo(&[&common[..], targets, &harness[..]].concat());
+    if long {
+        command.env("FAIRLEAD_LONG", "1");
+    }
+    let status = show_and_read(command, |line| counts.read(line))?;
+    if status.success() && counts.failed > 0 {
+        return Ok(Outcome::Failed(format!("{} tests failed", counts.failed)));
+    }
+    Ok(outcome(status))
+}
+
+fn documentation() -> Result<Outcome> {
+    let mut command = cargo(&["doc", "--workspace", "--no-deps"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    Ok(outcome(show(command)?))
+}
+
+fn dependency_rules() -> Result<Outcome> {
+    if packages::find("cargo-deny").is_none() {
+        let how = "cargo-deny is not installed (cargo install cargo-deny)";
+        return Ok(Outcome::Skipped(how.to_owned()));
+    }
+    cargo_step(&["deny", "check", "bans", "licenses", "sources"])
+}

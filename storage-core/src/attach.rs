@@ -67,7 +67,10 @@ pub trait Attacher: fmt::Debug + Send + Sync + 'static {
     /// The machine, as arrays are to know it.
     fn host(&self) -> &Host;
 
-    /// The protocols that this host can attach, and for each that it cannot, why not.
+    /// Whether this host can attach over that protocol.
+    ///
+    /// # Errors
+    /// `Unsupported`, saying what is missing (a connector of this build, a tool and its package).
     fn supports(&self, protocol: Protocol) -> Result<()>;
 
     /// Proves, before a volume is published to this host, that nothing of it is left from an

@@ -5,9 +5,11 @@ mod attach;
 mod backend;
 mod capability;
 mod clock;
+mod engine;
 mod error;
 mod filesystem;
 mod label;
+mod memory;
 mod name;
 mod options;
 mod outcome;
@@ -25,9 +27,11 @@ pub use backend::{
 };
 pub use capability::{Capabilities, Telemetry};
 pub use clock::{Clock, SystemClock};
+pub use engine::{Engine, EngineBuilder, EngineSettings, Inventory, VolumeHandle};
 pub use error::{Error, ErrorChain, ErrorKind, Result, Retry};
 pub use filesystem::{Filesystem, FilesystemSpec, parse_create_options, parse_mount_options};
 pub use label::{LabelSelector, Labels};
+pub use memory::{MemoryArray, MemoryAttacher, MemoryBackend};
 pub use name::{
     NameRules, Namespace, ObjectNames, VolumeName, is_reserved, name_hash, object_names,
     plain_name, tentative_name, trash_name, trash_prefix,

@@ -59,20 +59,12 @@ impl Size {
 
     /// That many times 2³⁰ bytes. Every `u32` fits.
     #[must_use]
-    #[expect(
-        clippy::cast_lossless,
-        reason = "u64::from is not const; the cast widens"
-    )]
     pub const fn from_gib(gib: u32) -> Self {
         Self((gib as u64) << 30)
     }
 
     /// That many times 2²⁰ bytes. Every `u32` fits.
     #[must_use]
-    #[expect(
-        clippy::cast_lossless,
-        reason = "u64::from is not const; the cast widens"
-    )]
     pub const fn from_mib(mib: u32) -> Self {
         Self((mib as u64) << 20)
     }

@@ -1,0 +1,111 @@
+//! Putting an engine together.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::attach::Attacher;
+use crate::backend::Backend;
+use crate::engine::fleet::Fleet;
+use crate::engine::inventory::Known;
+use crate::engine::operations::Operations;
+use crate::engine::{Engine, Shared};
+use crate::filesystem::Filesystem;
+use crate::placement::DefaultSelector;
+use crate::select::Selector;
+use crate::size::Size;
+
+/// What an engine can be told about defaults and limits.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// The size of a volume whose creator gave none: 32 GiB, the predecessor's default.
+    pub default_size: Size,
+    /// The file system looked for on a volume without a record.
+    pub default_filesystem: Filesystem,
+    /// How long one array gets to answer one question (look-up, telemetry), retries included.
+    /// 20 s: below every orchestrator's limit on the call that waits for it.
+    pub ask_limit: Duration,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            default_size: Size::from_gib(32),
+            default_filesystem: Filesystem::Xfs,
+            ask_limit: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Collects the parts of an [`Engine`].
+#[derive(Debug)]
+pub struct EngineBuilder {
+    backends: Vec<Arc<dyn Backend>>,
+    attacher: Arc<dyn Attacher>,
+    selector: Arc<dyn Selector>,
+    draining: HashSet<String>,
+    settings: EngineSettings,
+}
+
+impl EngineBuilder {
+    pub(crate) fn new(backends: Vec<Arc<dyn Backend>>, attacher: Arc<dyn Attacher>) -> Self {
+        Self {
+            backends,
+            attacher,
+            selector: Arc::new(DefaultSelector),
+            draining: HashSet::new(),
+            settings: EngineSettings::default(),
+        }
+    }
+
+    /// Replaces the default selector.
+    #[must_use]
+    pub fn selector(mut self, selector: Arc<dyn Selector>) -> Self {
+        self.selector = selector;
+        self
+    }
+
+    /// Names an array, by its endpoint, that takes no new volumes.
+    #[must_use]
+    pub fn draining(mut self, endpoint: impl Into<String>) -> Self {
+        self.draining.insert(endpoint.into());
+        self
+    }
+
+    /// Replaces the default settings.
+    #[must_use]
+    pub fn settings(mut self, settings: EngineSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The engine. It does nothing in the background until it is started.
+    #[must_use]
+    pub fn build(self) -> Arc<Engine> {
+        let members = self
+            .backends
+            .into_iter()
+            .map(|backend| {
+                let draining = self.draining.contains(backend.endpoint());
+                (backend, draining)
+            })
+            .collect();
+        let shared = Shared {
+            fleet: Arc::new(Fleet::new(members, self.settings.ask_limit)),
+            attacher: self.attacher,
+            selector: self.selector,
+            known: Arc::new(Known::default()),
+            settings: self.settings,
+            releases: Notify::new(),
+            mounted: Mutex::new(HashMap::new()),
+        };
+        Arc::new(Engine {
+            shared: Arc::new(shared),
+            operations: Arc::new(Operations::default()),
+            background: Mutex::new(JoinSet::new()),
+        })
+    }
+}

@@ -1,0 +1,322 @@
+//! The fleet: all configured arrays, asked in parallel.
+//!
+//! Knows which backend holds which array id, keeps each array's telemetry for a few seconds, and
+//! looks names up on every array at once. One slow array slows only what needs its answer.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use crate::backend::{Backend, VolumeKey};
+use crate::capability::Telemetry;
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::VolumeName;
+use crate::select::Candidate;
+use crate::size::Size;
+use crate::volume::{ArrayId, Volume};
+
+/// How old telemetry may be: at most one read an array in ten seconds.
+const TELEMETRY_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// How long what was placed counts on top of the telemetry, which shows it only later.
+const PLACED_MEMORY: Duration = Duration::from_secs(60);
+
+/// Once a volume was found, how long the other arrays get to say that they have one of the same
+/// name too.
+const DUPLICATE_GRACE: Duration = Duration::from_millis(500);
+
+/// When an array was asked about itself, and what it said.
+type Reading = (Instant, Result<Telemetry, Arc<Error>>);
+
+/// One array of the fleet.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) backend: Arc<dyn Backend>,
+    draining: bool,
+    telemetry: AsyncMutex<Option<Reading>>,
+    placed: Mutex<Vec<(Instant, Size)>>,
+}
+
+/// All configured arrays.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    members: Vec<Arc<Member>>,
+    by_array: RwLock<HashMap<ArrayId, Arc<Member>>>,
+    ask_limit: Duration,
+}
+
+/// A volume and the array that it is on.
+#[derive(Clone, Debug)]
+pub(crate) struct Located {
+    pub(crate) volume: Volume,
+    pub(crate) member: Arc<Member>,
+}
+
+/// What a look-up on every array gave.
+#[derive(Debug, Default)]
+pub(crate) struct Lookup {
+    /// Distinct volumes under the name, in any state.
+    pub(crate) found: Vec<Located>,
+    /// Arrays that gave no answer, and why.
+    pub(crate) silent: Vec<(String, Error)>,
+}
+
+impl Lookup {
+    /// The error for a name that is neither found nor proven absent.
+    pub(crate) fn unknown(&self, name: &VolumeName) -> Error {
+        let silent: Vec<String> = self
+            .silent
+            .iter()
+            .map(|(array, error)| format!("{array} ({})", error.chain()))
+            .collect();
+        Error::new(
+            ErrorKind::Unavailable,
+            format!(
+                "an array that does not answer may hold this volume: {}; nothing was done",
+                silent.join("; ")
+            ),
+        )
+        .with_context("volume", name.as_str())
+    }
+}
+
+impl Fleet {
+    pub(crate) fn new(backends: Vec<(Arc<dyn Backend>, bool)>, ask_limit: Duration) -> Self {
+        let members = backends
+            .into_iter()
+            .map(|(backend, draining)| {
+                Arc::new(Member {
+                    backend,
+                    draining,
+                    telemetry: AsyncMutex::new(None),
+                    placed: Mutex::new(Vec::new()),
+                })
+            })
+            .collect();
+        Self {
+            members,
+            by_array: RwLock::new(HashMap::new()),
+            ask_limit,
+        }
+    }
+
+    pub(crate) fn members(&self) -> &[Arc<Member>] {
+        &self.members
+    }
+
+    /// The array with that id, asking those that have not told theirs yet.
+    pub(crate) async fn member(&self, array: &ArrayId) -> Result<Arc<Member>> {
+        if let Some(member) = self.known_member(array) {
+            return Ok(member);
+        }
+        let mut asked = JoinSet::new();
+        for member in &self.members {
+            let member = Arc::clone(member);
+            let limit = self.ask_limit;
+            asked.spawn(async move {
+                let answer = bounded(limit, member.telemetry()).await;
+                (member, answer)
+            });
+        }
+        let mut silent = Vec::new();
+        while let Some(Ok((member, answer))) = asked.join_next().await {
+            match answer {
+                Ok(telemetry) => self.learn(&telemetry.array, &member),
+                Err(error) => {
+                    silent.push(format!("{} ({})", member.backend.endpoint(), error.chain()));
+                }
+            }
+        }
+        self.known_member(array).ok_or_else(|| {
+            let message = if silent.is_empty() {
+                "no configured array has this id".to_owned()
+            } else {
+                format!(
+                    "the array is not among those that answer; silent: {}",
+                    silent.join("; ")
+                )
+            };
+            let kind = if silent.is_empty() {
+                ErrorKind::NotFound
+            } else {
+                ErrorKind::Unavailable
+            };
+            Error::new(kind, message).with_context("array", array.as_str())
+        })
+    }
+
+    fn known_member(&self, array: &ArrayId) -> Option<Arc<Member>> {
+        self.by_array
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(array)
+            .map(Arc::clone)
+    }
+
+    /// Remembers which backend an array id stands for; the first one wins when two addresses lead
+    /// to one array.
+    pub(crate) fn learn(&self, array: &ArrayId, member: &Arc<Member>) {
+        if self.known_member(array).is_some() {
+            return;
+        }
+        let mut by_array = self
+            .by_array
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        by_array
+            .entry(array.clone())
+            .or_insert_with(|| Arc::clone(member));
+    }
+
+    /// Looks the name up on every array and waits for each, so that absence is certain and a
+    /// duplicate is seen.
+    pub(crate) async fn look_up_everywhere(&self, name: &VolumeName) -> Lookup {
+        self.look_up(name, None).await
+    }
+
+    /// Looks the name up on every array, and once a usable volume is found gives the others only
+    /// a moment more.
+    pub(crate) async fn look_up_first(&self, name: &VolumeName) -> Lookup {
+        self.look_up(name, Some(DUPLICATE_GRACE)).await
+    }
+
+    async fn look_up(&self, name: &VolumeName, grace: Option<Duration>) -> Lookup {
+        let mut asked = JoinSet::new();
+        for member in &self.members {
+            let member = Arc::clone(member);
+            let key = VolumeKey::Name(name.clone());
+            let limit = self.ask_limit;
+            asked.spawn(async move {
+                let answer = bounded(limit, member.backend.get(key)).await;
+                (member, answer)
+            });
+        }
+        let mut lookup = Lookup::default();
+        loop {
+            let next = match grace.filter(|_| !lookup.found.is_empty()) {
+                Some(grace) => match timeout(grace, asked.join_next()).await {
+                    Ok(next) => next,
+                    Err(_elapsed) => break,
+                },
+                None => asked.join_next().await,
+            };
+            let Some(joined) = next else { break };
+            let Ok((member, answer)) = joined else {
+                continue;
+            };
+            self.sort_in(&mut lookup, &member, answer);
+        }
+        lookup
+    }
+
+    fn sort_in(&self, lookup: &mut Lookup, member: &Arc<Member>, answer: Result<Option<Volume>>) {
+        match answer {
+            Ok(Some(volume)) => {
+                self.learn(volume.id.array(), member);
+                if lookup
+                    .found
+                    .iter()
+                    .all(|located| located.volume.id != volume.id)
+                {
+                    lookup.found.push(Located {
+                        volume,
+                        member: Arc::clone(member),
+                    });
+                }
+            }
+            Ok(None) => {}
+            Err(error) => lookup
+                .silent
+                .push((member.backend.endpoint().to_owned(), error)),
+        }
+    }
+
+    /// Every array as the selector is to see it, with telemetry of at most ten seconds' age.
+    pub(crate) async fn candidates(&self) -> Vec<Candidate> {
+        let mut asked = JoinSet::new();
+        for (index, member) in self.members.iter().enumerate() {
+            let member = Arc::clone(member);
+            let limit = self.ask_limit;
+            asked.spawn(async move {
+                let telemetry = bounded(limit, member.telemetry()).await;
+                (index, member, telemetry)
+            });
+        }
+        let mut answers = Vec::new();
+        while let Some(joined) = asked.join_next().await {
+            answers.extend(joined);
+        }
+        answers.sort_by_key(|(index, ..)| *index);
+        answers
+            .into_iter()
+            .map(|(_, member, telemetry)| {
+                if let Ok(telemetry) = &telemetry {
+                    self.learn(&telemetry.array, &member);
+                }
+                Candidate {
+                    endpoint: member.backend.endpoint().to_owned(),
+                    labels: member.backend.labels(),
+                    capabilities: member.backend.capabilities(),
+                    telemetry: telemetry.map_err(|error| error.chain().to_string()),
+                    draining: member.draining,
+                    recently_placed: member.recently_placed(),
+                }
+            })
+            .collect()
+    }
+
+    pub(crate) fn by_endpoint(&self, endpoint: &str) -> Option<Arc<Member>> {
+        self.members
+            .iter()
+            .find(|member| member.backend.endpoint() == endpoint)
+            .map(Arc::clone)
+    }
+}
+
+impl Member {
+    /// Telemetry of at most ten seconds' age; concurrent callers share one read.
+    async fn telemetry(&self) -> Result<Telemetry> {
+        let mut cached = self.telemetry.lock().await;
+        if let Some((read, answer)) = cached.as_ref()
+            && read.elapsed() < TELEMETRY_AGE_MAX
+        {
+            return answer.clone().map_err(|error| error.duplicate());
+        }
+        let answer = self.backend.telemetry().await.map_err(Arc::new);
+        *cached = Some((Instant::now(), answer.clone()));
+        answer.map_err(|error| error.duplicate())
+    }
+
+    /// Counts a volume that is being placed here, before the array's telemetry shows it.
+    pub(crate) fn place(&self, size: Size) {
+        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        placed.retain(|(when, _)| when.elapsed() < PLACED_MEMORY);
+        placed.push((Instant::now(), size));
+    }
+
+    fn recently_placed(&self) -> Size {
+        let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = placed
+            .iter()
+            .filter(|(when, _)| when.elapsed() < PLACED_MEMORY);
+        Size::from_bytes(recent.fold(0, |sum: u64, (_, size)| sum.saturating_add(size.bytes())))
+    }
+}
+
+/// Puts a limit on a read; dropping a read is harmless.
+pub(crate) async fn bounded<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    timeout(limit, work).await.unwrap_or_else(|_elapsed| {
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("no answer within {} s", limit.as_secs()),
+        ))
+    })
+}

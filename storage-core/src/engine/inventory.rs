@@ -1,0 +1,196 @@
+//! What is known of the fleet's volumes without asking: for Docker's List and Get.
+//!
+//! A cache. It is filled in the background at a rate that depends on how many calls a listing
+//! costs, corrected by every operation of this process, and checked again before anything acts on
+//! it. It is never the reason to say that a volume does not exist.
+
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::backend::ListVolumes;
+use crate::engine::fleet::{Fleet, Located, Member};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::VolumeName;
+use crate::volume::{Volume, VolumeId};
+
+/// The shortest time between two listings of one array.
+const PERIOD_MIN: Duration = Duration::from_secs(300);
+
+/// Time that one page of a listing must last: a page is two calls, the budget of an idle node is
+/// two calls a minute, and telemetry and log-ins need some of it.
+const PERIOD_A_PAGE: Duration = Duration::from_secs(120);
+
+/// After a failed listing, the first wait; it doubles up to [`PERIOD_MIN`].
+const RETRY_FIRST: Duration = Duration::from_secs(15);
+
+/// A listing has at most this many pages: ten million volumes at a thousand a page.
+const PAGES_MAX: usize = 10_000;
+
+/// What is known, at one moment.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Inventory {
+    /// Usable volumes, sorted by name.
+    pub volumes: Vec<Arc<Volume>>,
+    /// Age of the oldest array's last complete listing; `None` before every array was listed.
+    pub age: Option<Duration>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    by_name: HashMap<VolumeName, Entry>,
+    listed: HashMap<String, Instant>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    volume: Arc<Volume>,
+    member: Arc<Member>,
+    seen: Instant,
+}
+
+/// The cache behind [`Inventory`].
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    state: RwLock<State>,
+}
+
+impl Known {
+    pub(crate) fn get(&self, name: &VolumeName) -> Option<Located> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.by_name.get(name).map(|entry| Located {
+            volume: entry.volume.as_ref().clone(),
+            member: Arc::clone(&entry.member),
+        })
+    }
+
+    pub(crate) fn remember(&self, located: &Located) {
+        let entry = Entry {
+            volume: Arc::new(located.volume.clone()),
+            member: Arc::clone(&located.member),
+            seen: Instant::now(),
+        };
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.by_name.insert(located.volume.name.clone(), entry);
+    }
+
+    /// Forgets the name if it still stands for that volume.
+    pub(crate) fn forget(&self, name: &VolumeName, id: &VolumeId) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state
+            .by_name
+            .get(name)
+            .is_some_and(|entry| entry.volume.id == *id)
+        {
+            state.by_name.remove(name);
+        }
+    }
+
+    pub(crate) fn snapshot(&self, arrays: usize) -> Inventory {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let mut volumes: Vec<_> = state
+            .by_name
+            .values()
+            .map(|entry| Arc::clone(&entry.volume))
+            .collect();
+        let complete = state.listed.len() >= arrays;
+        let age = state
+            .listed
+            .values()
+            .map(Instant::elapsed)
+            .max()
+            .filter(|_| complete);
+        drop(state);
+        volumes.sort_by(|a, b| a.name.cmp(&b.name));
+        Inventory { volumes, age }
+    }
+
+    /// Puts a complete listing of one array in place of what was known of it. What an operation
+    /// of this process learnt after the listing began is newer and stays.
+    fn replace(&self, member: &Arc<Member>, began: Instant, volumes: Vec<Volume>) {
+        let names: HashSet<VolumeName> = volumes.iter().map(|volume| volume.name.clone()).collect();
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.by_name.retain(|name, entry| {
+            !Arc::ptr_eq(&entry.member, member) || entry.seen >= began || names.contains(name)
+        });
+        for volume in volumes {
+            let newer_known = state.by_name.get(&volume.name).is_some_and(|entry| {
+                entry.seen >= began
+                    || (!Arc::ptr_eq(&entry.member, member) && entry.volume.id != volume.id)
+            });
+            if newer_known {
+                continue;
+            }
+            let member = Arc::clone(member);
+            let name = volume.name.clone();
+            let entry = Entry {
+                volume: Arc::new(volume),
+                member,
+                seen: began,
+            };
+            state.by_name.insert(name, entry);
+        }
+        state
+            .listed
+            .insert(member.backend.endpoint().to_owned(), Instant::now());
+    }
+
+    /// Lists one array completely; returns the number of pages.
+    pub(crate) async fn refresh(&self, fleet: &Fleet, member: &Arc<Member>) -> Result<usize> {
+        let began = Instant::now();
+        let mut volumes = Vec::new();
+        let mut request = ListVolumes::default();
+        for page_number in 1..=PAGES_MAX {
+            let page = member.backend.list(request).await?;
+            volumes.extend(page.volumes);
+            let Some(next) = page.next else {
+                if let Some(volume) = volumes.first() {
+                    fleet.learn(volume.id.array(), member);
+                }
+                self.replace(member, began, volumes);
+                return Ok(page_number);
+            };
+            request = ListVolumes {
+                after: Some(next),
+                limit: None,
+            };
+        }
+        Err(Error::new(
+            ErrorKind::Unexpected,
+            format!("a listing of more than {PAGES_MAX} pages"),
+        ))
+    }
+
+    /// Lists one array again and again, for ever.
+    #[expect(
+        clippy::infinite_loop,
+        reason = "background work that ends by being aborted"
+    )]
+    pub(crate) async fn keep_fresh(
+        self: Arc<Self>,
+        fleet: Arc<Fleet>,
+        member: Arc<Member>,
+    ) -> Infallible {
+        let mut retry = RETRY_FIRST;
+        loop {
+            let wait = match self.refresh(&fleet, &member).await {
+                Ok(pages) => {
+                    retry = RETRY_FIRST;
+                    let pages = u32::try_from(pages).unwrap_or(u32::MAX);
+                    PERIOD_MIN.max(PERIOD_A_PAGE.saturating_mul(pages))
+                }
+                Err(error) => {
+                    tracing::warn!(array = %member.backend, error = %error.chain(), retry_in_s = retry.as_secs(), "could not list the array's volumes");
+                    let wait = retry;
+                    retry = retry.saturating_mul(2).min(PERIOD_MIN);
+                    wait
+                }
+            };
+            sleep(wait).await;
+        }
+    }
+}

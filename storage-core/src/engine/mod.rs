@@ -1,0 +1,340 @@
+//! The engine: the only code that joins backends, a selector and an attacher.
+//!
+//! It holds no truth. What exists is on the arrays, what is attached is in the host's ledger, and
+//! what the engine remembers is a cache that is checked before it is acted on. Every operation
+//! runs in a task of its own in its volume's line ([`operations`]); a caller waits for it up to
+//! its own deadline.
+
+mod background;
+mod builder;
+mod fleet;
+mod inventory;
+mod mount;
+mod operations;
+mod provision;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+pub use builder::{EngineBuilder, EngineSettings};
+pub use inventory::Inventory;
+
+use crate::attach::{Attacher, Attachment, AttachmentState};
+use crate::backend::Backend;
+use crate::engine::fleet::{Fleet, Located};
+use crate::engine::inventory::Known;
+use crate::engine::operations::{Audience, Call, Operations};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::VolumeName;
+use crate::options::VolumeOptions;
+use crate::outcome::Outcome;
+use crate::select::Selector;
+use crate::size::Size;
+use crate::volume::Volume;
+
+/// What every operation needs.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) attacher: Arc<dyn Attacher>,
+    pub(crate) selector: Arc<dyn Selector>,
+    pub(crate) known: Arc<Known>,
+    pub(crate) settings: EngineSettings,
+    /// Wakes the background work that tells arrays about released volumes.
+    pub(crate) releases: Notify,
+    /// Where the volumes that callers were told about are mounted.
+    mounted: Mutex<HashMap<VolumeName, PathBuf>>,
+}
+
+impl Shared {
+    /// The volume of that name: as known, else as the arrays say.
+    pub(crate) async fn locate(&self, name: &VolumeName) -> Result<Option<Located>> {
+        if let Some(located) = self.known.get(name) {
+            return Ok(Some(located));
+        }
+        let found = self.fleet.look_up_first(name).await.usable(name)?;
+        if let Some(located) = &found {
+            self.known.remember(located);
+        }
+        Ok(found)
+    }
+
+    fn set_mountpoint(&self, name: &VolumeName, mountpoint: Option<PathBuf>) {
+        let mut mounted = self.mounted.lock().unwrap_or_else(PoisonError::into_inner);
+        match mountpoint {
+            Some(path) => mounted.insert(name.clone(), path),
+            None => mounted.remove(name),
+        };
+    }
+}
+
+pub(crate) fn no_such(name: &VolumeName) -> Error {
+    Error::new(ErrorKind::NotFound, "no such volume").with_context("volume", name.as_str())
+}
+
+/// A volume together with the array that it is on.
+#[derive(Clone, Debug)]
+pub struct VolumeHandle {
+    /// The volume as it was last read.
+    pub volume: Volume,
+    /// Its array.
+    pub backend: Arc<dyn Backend>,
+}
+
+/// Turns a fleet of arrays and one host into a service of volumes.
+///
+/// Cheap to share (`Arc`). All methods may be called at any time and from any task; a dropped
+/// future stops the waiting and not the work.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    operations: Arc<Operations>,
+    background: Mutex<JoinSet<Infallible>>,
+}
+
+impl Engine {
+    /// Begins to put an engine together.
+    #[must_use]
+    pub fn builder(backends: Vec<Arc<dyn Backend>>, attacher: Arc<dyn Attacher>) -> EngineBuilder {
+        EngineBuilder::new(backends, attacher)
+    }
+
+    /// Creates a volume, or finds the one that has the name and the size asked for.
+    ///
+    /// # Errors
+    /// `Unavailable` while an array that may hold the name does not answer; `AlreadyExists` for
+    /// another size; `FailedPrecondition` when a destroyed volume still has the name;
+    /// `ResourceExhausted` when no array can take it, with every array's reason; `Timeout` when
+    /// the deadline passes: repeat the call.
+    pub async fn create(
+        &self,
+        name: VolumeName,
+        options: VolumeOptions,
+        deadline: Instant,
+    ) -> Result<Outcome<Volume>> {
+        let what = format!("create {options:?}");
+        let work = provision::create(Arc::clone(&self.shared), name.clone(), options);
+        self.operations
+            .run(
+                Call {
+                    name: &name,
+                    what,
+                    deadline,
+                },
+                work,
+                |_, _| {},
+            )
+            .await
+    }
+
+    /// The volume as far as memory knows; no waiting. Absence says nothing.
+    #[must_use]
+    pub fn known(&self, name: &VolumeName) -> Option<Volume> {
+        self.shared.known.get(name).map(|located| located.volume)
+    }
+
+    /// The volume of that name, asking the arrays. `None` is certain.
+    ///
+    /// # Errors
+    /// `Unavailable` when it was not found and an array did not answer; `Busy` while it is being
+    /// removed; `FailedPrecondition` when several arrays have one.
+    pub async fn find(&self, name: &VolumeName, deadline: Instant) -> Result<Option<Volume>> {
+        Ok(self
+            .handle(name, deadline)
+            .await?
+            .map(|handle| handle.volume))
+    }
+
+    /// As [`Self::find`], with the array that the volume is on.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub async fn handle(
+        &self,
+        name: &VolumeName,
+        deadline: Instant,
+    ) -> Result<Option<VolumeHandle>> {
+        let lookup = tokio::time::timeout_at(deadline, self.shared.fleet.look_up_first(name))
+            .await
+            .map_err(|_elapsed| {
+                Error::new(ErrorKind::Unavailable, "the arrays did not answer in time")
+                    .with_context("volume", name.as_str())
+            })?;
+        let before = self.shared.known.get(name);
+        let found = lookup.usable(name)?;
+        match (&found, before) {
+            (Some(located), _) => self.shared.known.remember(located),
+            (None, Some(before)) => self.shared.known.forget(name, &before.volume.id),
+            (None, None) => {}
+        }
+        Ok(found.map(|located| VolumeHandle {
+            volume: located.volume,
+            backend: Arc::clone(&located.member.backend),
+        }))
+    }
+
+    /// All volumes as far as memory knows, and how old that knowledge is; no waiting.
+    #[must_use]
+    pub fn inventory(&self) -> Inventory {
+        self.shared
+            .known
+            .snapshot(self.shared.fleet.members().len())
+    }
+
+    /// Gives this host the volume and mounts it; returns the mount point.
+    ///
+    /// Another host's access is never taken away: with a holder elsewhere it is refused.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` naming the holder, or what was found on a device that cannot be used;
+    /// `NotFound`; `Unavailable`; `Timeout`: repeat the call. If nobody does, the mount is undone.
+    pub async fn mount(&self, name: VolumeName, deadline: Instant) -> Result<PathBuf> {
+        let work = mount::mount(Arc::clone(&self.shared), name.clone());
+        let (shared, operations) = (Arc::clone(&self.shared), Arc::clone(&self.operations));
+        let abandoned = name.clone();
+        let epilogue = move |audience, succeeded| {
+            if audience == Audience::Gone && succeeded {
+                background::undo_abandoned_mount(shared, operations, abandoned);
+            }
+        };
+        let call = Call {
+            name: &name,
+            what: "mount".to_owned(),
+            deadline,
+        };
+        let path = self.operations.run(call, work, epilogue).await?;
+        self.shared.set_mountpoint(&name, Some(path.clone()));
+        Ok(path)
+    }
+
+    /// Unmounts the volume here and gives its access back. Success when it is not mounted here.
+    ///
+    /// # Errors
+    /// `Busy` or `FailedPrecondition` when something still uses it, named; nothing is forced.
+    pub async fn unmount(&self, name: VolumeName, deadline: Instant) -> Result<()> {
+        let work = mount::unmount(Arc::clone(&self.shared), name.clone());
+        let call = Call {
+            name: &name,
+            what: "unmount".to_owned(),
+            deadline,
+        };
+        self.operations.run(call, work, |_, _| {}).await?;
+        self.shared.set_mountpoint(&name, None);
+        Ok(())
+    }
+
+    /// Where the volume is mounted on this host, as far as memory knows; no waiting.
+    #[must_use]
+    pub fn mountpoint(&self, name: &VolumeName) -> Option<PathBuf> {
+        let mounted = self
+            .shared
+            .mounted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        mounted.get(name).cloned()
+    }
+
+    /// What this host has attached, observed now.
+    ///
+    /// # Errors
+    /// When the ledger or the host cannot be read.
+    pub async fn attachments(&self) -> Result<Vec<Attachment>> {
+        self.shared.attacher.attachments().await
+    }
+
+    /// Removes a volume; the array keeps it recoverable as long as it is set up to. Success when
+    /// there is none.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` while it is in use here or elsewhere (named), has snapshots, or does
+    /// not carry our record; `Unavailable` when it is neither found nor proven absent.
+    pub async fn remove(&self, name: VolumeName, deadline: Instant) -> Result<Outcome<()>> {
+        let work = provision::remove(Arc::clone(&self.shared), name.clone());
+        let call = Call {
+            name: &name,
+            what: "remove".to_owned(),
+            deadline,
+        };
+        self.operations.run(call, work, |_, _| {}).await
+    }
+
+    /// Makes a volume larger, and its file system if it is mounted here.
+    ///
+    /// # Errors
+    /// `OutOfRange` for a smaller size, `NotFound`, `ResourceExhausted`.
+    pub async fn expand(
+        &self,
+        name: VolumeName,
+        size: Size,
+        deadline: Instant,
+    ) -> Result<Outcome<Volume>> {
+        let what = format!("expand {}", size.bytes());
+        let work = provision::expand(Arc::clone(&self.shared), name.clone(), size);
+        self.operations
+            .run(
+                Call {
+                    name: &name,
+                    what,
+                    deadline,
+                },
+                work,
+                |_, _| {},
+            )
+            .await
+    }
+
+    /// Starts the background work: inventory, and telling arrays about released volumes. Returns
+    /// at once, with every array down too.
+    ///
+    /// # Errors
+    /// When the host's ledger cannot be read.
+    pub async fn start(&self) -> Result<()> {
+        for attachment in self.shared.attacher.attachments().await? {
+            if attachment.state == AttachmentState::Mounted {
+                self.shared
+                    .set_mountpoint(&attachment.name, Some(attachment.mountpoint));
+            }
+        }
+        let mut background = self
+            .background
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for member in self.shared.fleet.members() {
+            let known = Arc::clone(&self.shared.known);
+            let fleet = Arc::clone(&self.shared.fleet);
+            background.spawn(known.keep_fresh(fleet, Arc::clone(member)));
+        }
+        background.spawn(background::tell_releases(
+            Arc::clone(&self.shared),
+            Arc::clone(&self.operations),
+        ));
+        self.shared.releases.notify_one();
+        Ok(())
+    }
+
+    /// Ends the background work, waits for operations under way (at most so long) and closes the
+    /// arrays' sessions. Mounts stay mounted. Returns whether everything had ended.
+    pub async fn stop(&self, limit: Duration) -> bool {
+        self.background
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .abort_all();
+        let drained = self.operations.drain(Instant::now() + limit).await;
+        let mut closing = JoinSet::new();
+        for member in self.shared.fleet.members() {
+            let backend = Arc::clone(&member.backend);
+            closing.spawn(async move { backend.close().await });
+        }
+        let closed = tokio::time::timeout(limit, closing.join_all()).await;
+        drained && closed.is_ok()
+    }
+}

@@ -1,0 +1,211 @@
+//! Mount and unmount: the only code that joins an array's publish with a host's attach.
+//!
+//! The order is the safety: the host is clean, then the array grants, then the host proves the
+//! device and uses it; and back: the host lets go and sees it gone, then the array takes the
+//! access away. Nothing here ever shuts another host out.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::access::Access;
+use crate::attach::{AttachVolume, Attachment, AttachmentState};
+use crate::backend::{Preemption, PublishVolume, UnpublishVolume};
+use crate::engine::fleet::Located;
+use crate::engine::{Shared, no_such};
+use crate::error::{Error, ErrorKind, Result};
+use crate::filesystem::FilesystemSpec;
+use crate::name::VolumeName;
+use crate::outcome::Outcome;
+
+/// What is known from memory may be stale once; what was just found may have gone once more.
+const MOUNT_ROUNDS: usize = 3;
+
+/// Publishes and mounts the volume; gives the mount point.
+pub(crate) async fn mount(shared: Arc<Shared>, name: VolumeName) -> Result<PathBuf> {
+    for _ in 0..MOUNT_ROUNDS {
+        let located = shared.locate(&name).await?.ok_or_else(|| no_such(&name))?;
+        release_namesakes(&shared, &located).await?;
+        match already_mounted(&shared, &located).await {
+            Ok(Some(mountpoint)) => return Ok(mountpoint),
+            Ok(None) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                shared.known.forget(&name, &located.volume.id);
+                continue;
+            }
+            Err(error) => return Err(error.with_operation("mount volume")),
+        }
+        shared
+            .attacher
+            .supports(located.member.backend.capabilities().protocol)?;
+        shared.attacher.prepare(&located.volume).await?;
+        let request = PublishVolume {
+            volume: located.volume.clone(),
+            host: shared.attacher.host().clone(),
+            preemption: Preemption::Refuse,
+        };
+        match located.member.backend.publish(request).await {
+            Ok(access) => return attach(&shared, &located, access.into_inner()).await,
+            // The object that we knew is not there under its name: resolve the name again.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                tracing::info!(volume = %name, error = %error.chain(), "the volume is not where it was, looking again");
+                shared.known.forget(&name, &located.volume.id);
+            }
+            Err(error) => return Err(error.with_operation("mount volume")),
+        }
+    }
+    Err(no_such(&name))
+}
+
+/// The mount point, if the volume is mounted here under a grant that still stands.
+///
+/// A mount whose grant is gone (this host was shut out, and perhaps nobody told it) is taken down
+/// before anything is published: published first, the old mount could write under the new grant.
+async fn already_mounted(shared: &Shared, located: &Located) -> Result<Option<PathBuf>> {
+    let Some(attachment) = shared.attacher.status(&located.volume.id).await? else {
+        return Ok(None);
+    };
+    if attachment.state != AttachmentState::Mounted {
+        return Ok(None);
+    }
+    let publications = located.member.backend.published(&located.volume).await?;
+    let holder = shared.attacher.host().object_name();
+    let stands = matches!(
+        publications.as_slice(),
+        [only] if !only.group && only.host == holder && only.nonce == Some(attachment.nonce)
+    );
+    if stands {
+        return Ok(Some(attachment.mountpoint));
+    }
+    tracing::warn!(volume = %located.volume.name, ?publications, "the grant of this mount is gone, taking it down");
+    let _detached = shared.attacher.detach(&located.volume.id).await?;
+    Ok(None)
+}
+
+/// An earlier volume of the same name may still be recorded here (removed elsewhere and created
+/// again). It must be gone before its namesake takes the mount point.
+async fn release_namesakes(shared: &Shared, located: &Located) -> Result<()> {
+    for attachment in shared.attacher.attachments().await? {
+        if attachment.name != located.volume.name || attachment.volume == located.volume.id {
+            continue;
+        }
+        tracing::warn!(volume = %attachment.name, old = %attachment.volume, new = %located.volume.id, "letting go of an earlier volume of the same name");
+        release(shared, &attachment).await?;
+    }
+    Ok(())
+}
+
+async fn attach(shared: &Shared, located: &Located, access: Access) -> Result<PathBuf> {
+    let volume = &located.volume;
+    let granted = access.format_grant.is_some();
+    let filesystem = match (&volume.filesystem, &access.format_grant) {
+        (Some(spec), _) => spec.clone(),
+        (None, Some(grant)) => FilesystemSpec::new(grant.filesystem),
+        (None, None) => FilesystemSpec::new(shared.settings.default_filesystem),
+    };
+    let request = AttachVolume {
+        name: volume.name.clone(),
+        object: volume.object.clone(),
+        access,
+        filesystem,
+    };
+    let attachment = match shared.attacher.attach(request).await {
+        Ok(outcome) => outcome.into_inner(),
+        Err(error) => {
+            back_out(shared, located, &error).await;
+            return Err(error.with_operation("mount volume"));
+        }
+    };
+    shared.known.remember(located);
+    if attachment.formatted && granted {
+        withdraw_grant(located).await;
+    }
+    Ok(attachment.mountpoint)
+}
+
+/// Takes the format grant away now that a file system is known to exist. Not being able to is no
+/// reason to fail the mount: the device is not blank any more, and the next mount tries again.
+async fn withdraw_grant(located: &Located) {
+    if let Err(error) = located
+        .member
+        .backend
+        .withdraw_format_grant(&located.volume)
+        .await
+    {
+        tracing::warn!(volume = %located.volume.name, error = %error.chain(), "the format grant could not be withdrawn yet");
+    }
+}
+
+/// After a failed attach: gives the access back, if the host holds nothing of the volume.
+async fn back_out(shared: &Shared, located: &Located, cause: &Error) {
+    let volume = &located.volume;
+    tracing::warn!(volume = %volume.name, error = %cause.chain(), "attach failed, backing out");
+    // The host's work may go on after a time-out; the access must then stay.
+    if cause.kind() == ErrorKind::Timeout {
+        return;
+    }
+    let backed_out = async {
+        match shared.attacher.status(&volume.id).await? {
+            Some(attachment) => release(shared, &attachment).await,
+            None => {
+                let request = UnpublishVolume {
+                    volume: volume.id.clone(),
+                    object: volume.object.clone(),
+                    host: shared.attacher.host().clone(),
+                };
+                located.member.backend.unpublish(request).await.map(|_| ())
+            }
+        }
+    };
+    if let Err(error) = backed_out.await {
+        tracing::warn!(volume = %volume.name, error = %error.chain(), "could not back out completely; the next mount or unmount goes on from here");
+    }
+}
+
+/// Unmounts the volume and gives its access back. Not being there is success.
+pub(crate) async fn unmount(shared: Arc<Shared>, name: VolumeName) -> Result<()> {
+    for attachment in shared.attacher.attachments().await? {
+        if attachment.name == name {
+            release(&shared, &attachment).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Detaches, and then takes the access away. When the array cannot be told now, the host is free
+/// all the same: the record stays, and the background work tells the array later.
+pub(crate) async fn release(shared: &Shared, attachment: &Attachment) -> Result<()> {
+    if attachment.state != AttachmentState::Released {
+        let _detached = shared.attacher.detach(&attachment.volume).await?;
+    }
+    match shared.finish_release(attachment).await {
+        Ok(()) => Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
+            tracing::warn!(volume = %attachment.name, error = %error.chain(), "detached; the array will be told later");
+            shared.releases.notify_one();
+            Ok(())
+        }
+        Err(error) => Err(error.with_operation("unmount volume")),
+    }
+}
+
+impl Shared {
+    /// Tells the array that this host has let go, then drops the host's record.
+    pub(crate) async fn finish_release(&self, attachment: &Attachment) -> Result<()> {
+        let request = UnpublishVolume {
+            volume: attachment.volume.clone(),
+            object: attachment.object.clone(),
+            host: self.attacher.host().clone(),
+        };
+        match self.fleet.member(attachment.volume.array()).await {
+            Ok(member) => {
+                let _outcome: Outcome<()> = member.backend.unpublish(request).await?;
+            }
+            // No array of the fleet has this id: there is nobody left to tell.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                tracing::warn!(volume = %attachment.name, error = %error.chain(), "the volume's array is no longer configured; dropping the record");
+            }
+            Err(error) => return Err(error),
+        }
+        self.attacher.forget(&attachment.volume).await
+    }
+}

@@ -1,0 +1,240 @@
+//! Work on volumes: one operation a volume at a time, in the order asked, in tasks of its own.
+//!
+//! A caller only waits. When its deadline passes, or it goes away, the work goes on; the same
+//! call made again while it does joins it instead of starting it twice. There is no lock over
+//! several volumes, and no lock is held by a future that somebody could drop.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::VolumeName;
+
+/// Operations that may stand in line for one volume: more than any orchestrator has containers
+/// starting on one volume at once, and few enough to notice a caller that loops.
+const QUEUE_MAX: usize = 64;
+
+type Answer<T> = Option<std::result::Result<T, Arc<Error>>>;
+
+/// The operations under way, by volume.
+#[derive(Debug, Default)]
+pub(crate) struct Operations {
+    queues: Arc<Mutex<HashMap<VolumeName, Queue>>>,
+    tasks: TaskTracker,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    pending: usize,
+    tail: Option<Tail>,
+}
+
+/// The operation at the end of a volume's line: the only one that a new call may join, as
+/// anything earlier is followed by something that may undo it.
+#[derive(Debug)]
+struct Tail {
+    what: String,
+    flight: Arc<dyn Any + Send + Sync>,
+    finished: watch::Receiver<bool>,
+}
+
+#[derive(Debug)]
+struct Flight<T> {
+    answer: watch::Receiver<Answer<T>>,
+    waiters: AtomicUsize,
+}
+
+/// Counts a caller that waits, for as long as it does.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Takes an operation out of its line, also when its task panics.
+struct Slot {
+    queues: Arc<Mutex<HashMap<VolumeName, Queue>>>,
+    name: VolumeName,
+    finished: watch::Sender<bool>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get_mut(&self.name) {
+            queue.pending = queue.pending.saturating_sub(1);
+            if queue.pending == 0 {
+                queues.remove(&self.name);
+            }
+        }
+        drop(queues);
+        self.finished.send_replace(true);
+    }
+}
+
+/// What is asked for, of which volume, and how long the caller waits.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) name: &'a VolumeName,
+    /// The operation with its arguments: equal text means that joining gives the same.
+    pub(crate) what: String,
+    pub(crate) deadline: Instant,
+}
+
+/// What a finished operation tells about its callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Somebody waited for the answer.
+    Present,
+    /// Everybody's deadline passed before.
+    Gone,
+}
+
+impl Operations {
+    /// Runs `work` for the volume after everything that was asked for before, or joins the same
+    /// operation if that is last in line.
+    ///
+    /// `epilogue` runs in the task right after the answer was given, told whether anybody was
+    /// still there to take it.
+    ///
+    /// # Errors
+    /// The work's own; `Busy` when the line is too long; `Timeout` when the deadline passes (the
+    /// work goes on).
+    pub(crate) async fn run<T, F, E>(&self, call: Call<'_>, work: F, epilogue: E) -> Result<T>
+    where
+        T: Clone + Send + Sync + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+        E: FnOnce(Audience, bool) + Send + 'static,
+    {
+        let Call {
+            name,
+            what,
+            deadline,
+        } = call;
+        let flight = self.submit(name, &what, work, epilogue)?;
+        flight.waiters.fetch_add(1, Ordering::SeqCst);
+        let _waiting = Waiting(&flight.waiters);
+        let mut answer = flight.answer.clone();
+        let outcome = timeout_at(deadline, answer.wait_for(Option::is_some)).await;
+        match outcome {
+            Ok(Ok(value)) => match value.as_ref() {
+                Some(Ok(value)) => Ok(value.clone()),
+                Some(Err(error)) => Err(error.duplicate()),
+                None => Err(lost(name)),
+            },
+            Ok(Err(_closed)) => Err(lost(name)),
+            Err(_elapsed) => Err(Error::new(
+                ErrorKind::Timeout,
+                "still under way when the caller's time ran out; it goes on in the background, and the same call joins it",
+            )
+            .with_context("volume", name.as_str())),
+        }
+    }
+
+    fn submit<T, F, E>(
+        &self,
+        name: &VolumeName,
+        what: &str,
+        work: F,
+        epilogue: E,
+    ) -> Result<Arc<Flight<T>>>
+    where
+        T: Clone + Send + Sync + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+        E: FnOnce(Audience, bool) + Send + 'static,
+    {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = queues.entry(name.clone()).or_default();
+        if let Some(flight) = queue.tail.as_ref().and_then(|tail| tail.join(what)) {
+            return Ok(flight);
+        }
+        if queue.pending >= QUEUE_MAX {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                format!("{QUEUE_MAX} operations on this volume are waiting already"),
+            )
+            .with_context("volume", name.as_str()));
+        }
+        queue.pending += 1;
+        let before = queue.tail.as_ref().map(|tail| tail.finished.clone());
+        let (answer_to, answer) = watch::channel(None);
+        let (finished_to, finished) = watch::channel(false);
+        let flight = Arc::new(Flight {
+            answer,
+            waiters: AtomicUsize::new(0),
+        });
+        let erased: Arc<dyn Any + Send + Sync> = Arc::<Flight<T>>::clone(&flight);
+        queue.tail = Some(Tail {
+            what: what.to_owned(),
+            flight: erased,
+            finished,
+        });
+        drop(queues);
+        let slot = Slot {
+            queues: Arc::clone(&self.queues),
+            name: name.clone(),
+            finished: finished_to,
+        };
+        let own = Arc::clone(&flight);
+        let task = async move {
+            let _slot = slot;
+            if let Some(mut before) = before {
+                // An error means that the one before is gone, which is what is waited for.
+                if before.wait_for(|finished| *finished).await.is_err() {
+                    tracing::debug!("the operation before ended without a word");
+                }
+            }
+            let result = work.await.map_err(Arc::new);
+            let succeeded = result.is_ok();
+            let audience = match own.waiters.load(Ordering::SeqCst) {
+                0 => Audience::Gone,
+                _ => Audience::Present,
+            };
+            answer_to.send_replace(Some(result));
+            epilogue(audience, succeeded);
+        };
+        drop(self.tasks.spawn(task));
+        Ok(flight)
+    }
+
+    /// Waits until nothing is under way, at most until the deadline; returns whether that is so.
+    pub(crate) async fn drain(&self, deadline: Instant) -> bool {
+        self.tasks.close();
+        let drained = timeout_at(deadline, self.tasks.wait()).await.is_ok();
+        self.tasks.reopen();
+        drained
+    }
+}
+
+impl Tail {
+    fn join<T: Send + Sync + 'static>(&self, what: &str) -> Option<Arc<Flight<T>>> {
+        let joinable = self.what == what && !*self.finished.borrow();
+        if !joinable {
+            return None;
+        }
+        let flight = Arc::clone(&self.flight).downcast::<Flight<T>>().ok()?;
+        // An answer that was given already belongs to the calls before this one.
+        let answered = flight.answer.borrow().is_some();
+        (!answered).then_some(flight)
+    }
+}
+
+fn lost(name: &VolumeName) -> Error {
+    Error::new(
+        ErrorKind::Unexpected,
+        "the operation ended without an answer; repeat the call",
+    )
+    .with_context("volume", name.as_str())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,317 @@
+//! Create, remove and grow: what changes volumes on arrays.
+//!
+//! The look-up before a create asks every array, and a silent one makes the create fail: it may
+//! hold the volume. What this does not do yet is decide between two nodes that create one name at
+//! the same moment on two arrays; that is the claim, and it goes between look-up and commit, in
+//! [`place`].
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::attach::AttachmentState;
+use crate::backend::{CreateVolume, DeleteVolume, ExpandVolume};
+use crate::engine::Shared;
+use crate::engine::fleet::{Located, Lookup};
+use crate::error::{Error, ErrorKind, Result};
+use crate::label::Labels;
+use crate::name::VolumeName;
+use crate::options::VolumeOptions;
+use crate::outcome::Outcome;
+use crate::select::PlacementRequest;
+use crate::size::Size;
+use crate::volume::{FormatGrant, Ownership, Volume, VolumeState};
+
+/// How often a remove that finds its volume replaced looks again.
+const REMOVE_ROUNDS: usize = 3;
+
+impl Lookup {
+    /// The one usable volume under the name, or none for certain.
+    pub(crate) fn usable(self, name: &VolumeName) -> Result<Option<Located>> {
+        let deleting = self
+            .found
+            .iter()
+            .any(|l| l.volume.state == VolumeState::Deleting);
+        let silent = self.silent.is_empty();
+        let unknown = (!silent).then(|| self.unknown(name));
+        let mut ready: Vec<Located> = self
+            .found
+            .into_iter()
+            .filter(|l| l.volume.state == VolumeState::Ready)
+            .collect();
+        if ready.len() > 1 {
+            return Err(ambiguous(name, &ready));
+        }
+        if let Some(located) = ready.pop() {
+            return Ok(Some(located));
+        }
+        if deleting {
+            return Err(being_deleted(name));
+        }
+        unknown.map_or(Ok(None), Err)
+    }
+}
+
+fn ambiguous(name: &VolumeName, found: &[Located]) -> Error {
+    let places: Vec<String> = found
+        .iter()
+        .map(|l| format!("{} on {}", l.volume.object, l.member.backend.endpoint()))
+        .collect();
+    Error::new(
+        ErrorKind::FailedPrecondition,
+        format!(
+            "several arrays have a volume of this name: {}; rename or remove all but one there",
+            places.join(" and ")
+        ),
+    )
+    .with_context("volume", name.as_str())
+}
+
+fn being_deleted(name: &VolumeName) -> Error {
+    Error::new(
+        ErrorKind::Busy,
+        "a volume of this name is being removed; try again shortly",
+    )
+    .with_context("volume", name.as_str())
+}
+
+/// Creates the volume, or finds it.
+pub(crate) async fn create(
+    shared: Arc<Shared>,
+    name: VolumeName,
+    options: VolumeOptions,
+) -> Result<Outcome<Volume>> {
+    let lookup = shared.fleet.look_up_everywhere(&name).await;
+    let destroyed = lookup
+        .found
+        .iter()
+        .find(|l| l.volume.state == VolumeState::Destroyed);
+    if let Some(located) = destroyed {
+        return Err(name_destroyed(&name, located));
+    }
+    if let Some(located) = lookup.usable(&name)? {
+        compatible(&located.volume, &options, &located)?;
+        shared.known.remember(&located);
+        return Ok(Outcome::AlreadySo(located.volume));
+    }
+    place(&shared, name, options).await
+}
+
+fn name_destroyed(name: &VolumeName, located: &Located) -> Error {
+    Error::new(
+        ErrorKind::FailedPrecondition,
+        format!(
+            "array {} still has a destroyed volume {} under this name; recover it there, rename it, or wait until it is eradicated",
+            located.member.backend.endpoint(),
+            located.volume.object
+        ),
+    )
+    .with_context("volume", name.as_str())
+}
+
+/// Whether an existing volume answers a create with these options.
+fn compatible(volume: &Volume, options: &VolumeOptions, located: &Located) -> Result<()> {
+    let Some(wanted) = options.size else {
+        return Ok(());
+    };
+    let rounded = located.member.backend.capabilities().round(wanted)?;
+    if rounded == volume.size {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::AlreadyExists,
+        format!(
+            "the volume exists with {}, and {wanted} was asked for",
+            volume.size
+        ),
+    )
+    .with_context("volume", volume.name.as_str()))
+}
+
+/// Tries the arrays in the selector's order until one makes the volume.
+async fn place(
+    shared: &Shared,
+    name: VolumeName,
+    options: VolumeOptions,
+) -> Result<Outcome<Volume>> {
+    let size = options.size.unwrap_or(shared.settings.default_size);
+    let minimum = options.filesystem.kind.size_min();
+    if size < minimum {
+        return Err(Error::new(
+            ErrorKind::OutOfRange,
+            format!(
+                "{size} is too small for {}: it needs at least {minimum}",
+                options.filesystem.kind
+            ),
+        )
+        .with_context("volume", name.as_str()));
+    }
+    let request = PlacementRequest {
+        name: name.clone(),
+        size,
+        selector: options.selector.clone(),
+    };
+    let decision = shared
+        .selector
+        .select(&request, &shared.fleet.candidates().await);
+    let explanation = decision.explain();
+    tracing::info!(volume = %name, decision = %explanation, "placement decided");
+    let mut refusals = Vec::new();
+    for endpoint in decision.ranked() {
+        let Some(member) = shared.fleet.by_endpoint(endpoint) else {
+            continue;
+        };
+        let attempt = attempt(&name, size, &options, &explanation);
+        member.place(size);
+        match member.backend.create(attempt).await {
+            Ok(outcome) => {
+                let located = Located {
+                    volume: outcome.get().clone(),
+                    member,
+                };
+                shared
+                    .fleet
+                    .learn(located.volume.id.array(), &located.member);
+                shared.known.remember(&located);
+                return Ok(outcome);
+            }
+            // Only this kind leaves open whether the name is taken there now.
+            Err(error) if error.kind() == ErrorKind::Timeout => return Err(error),
+            Err(error) => {
+                tracing::warn!(volume = %name, array = endpoint, error = %error.chain(), "the array did not make the volume, trying the next");
+                refusals.push((endpoint.to_owned(), error));
+            }
+        }
+    }
+    Err(nobody(&name, &explanation, refusals))
+}
+
+fn attempt(
+    name: &VolumeName,
+    size: Size,
+    options: &VolumeOptions,
+    explanation: &str,
+) -> CreateVolume {
+    let mut attributes = Labels::new();
+    attributes.insert("placement".to_owned(), explanation.to_owned());
+    let selector = options.selector.to_string();
+    if !selector.is_empty() {
+        attributes.insert("volume_label_selector".to_owned(), selector);
+    }
+    CreateVolume {
+        name: name.clone(),
+        size,
+        filesystem: options.filesystem.clone(),
+        format_grant: Some(FormatGrant {
+            filesystem: options.filesystem.kind,
+            uuid: Uuid::new_v4(),
+        }),
+        attributes,
+        nonce: Uuid::new_v4(),
+    }
+}
+
+/// The error when no array made the volume: the last refusal's kind, and all of them in words.
+fn nobody(name: &VolumeName, explanation: &str, refusals: Vec<(String, Error)>) -> Error {
+    let words: Vec<String> = refusals
+        .iter()
+        .map(|(array, error)| format!("{array}: {}", error.chain()))
+        .collect();
+    let last = refusals.into_iter().next_back().map(|(_, error)| error);
+    let kind = last
+        .as_ref()
+        .map_or(ErrorKind::ResourceExhausted, Error::kind);
+    let message = if words.is_empty() {
+        format!("no array can take this volume: {explanation}")
+    } else {
+        format!("no array made this volume: {}", words.join("; "))
+    };
+    Error::new(kind, message).with_context("volume", name.as_str())
+}
+
+/// Removes the volume of that name, whichever it is now.
+pub(crate) async fn remove(shared: Arc<Shared>, name: VolumeName) -> Result<Outcome<()>> {
+    refuse_if_attached(&shared, &name).await?;
+    let mut outcome = Outcome::AlreadySo(());
+    for _ in 0..REMOVE_ROUNDS {
+        let Some(located) = shared.locate(&name).await? else {
+            return Ok(outcome);
+        };
+        if located.volume.ownership == Ownership::Unrecorded {
+            return Err(not_ours(&located.volume));
+        }
+        let request = DeleteVolume {
+            volume: located.volume.clone(),
+        };
+        let deleted = located.member.backend.delete(request).await?;
+        shared.known.forget(&name, &located.volume.id);
+        if deleted.is_done() {
+            return Ok(deleted);
+        }
+        // It was gone already: the name may belong to another volume by now.
+        outcome = deleted;
+    }
+    Ok(outcome)
+}
+
+fn not_ours(volume: &Volume) -> Error {
+    Error::new(
+        ErrorKind::FailedPrecondition,
+        format!(
+            "the array object {} carries no record of this namespace, so it is not removed; remove it on the array",
+            volume.object
+        ),
+    )
+    .with_context("volume", volume.name.as_str())
+}
+
+async fn refuse_if_attached(shared: &Shared, name: &VolumeName) -> Result<()> {
+    for attachment in shared.attacher.attachments().await? {
+        if attachment.name != *name {
+            continue;
+        }
+        if attachment.state == AttachmentState::Released {
+            shared.finish_release(&attachment).await?;
+            continue;
+        }
+        return Err(Error::new(
+            ErrorKind::FailedPrecondition,
+            format!(
+                "the volume is in use on this host, at {}",
+                attachment.mountpoint.display()
+            ),
+        )
+        .with_context("volume", name.as_str()));
+    }
+    Ok(())
+}
+
+/// Makes the volume larger, and its file system where it is mounted here.
+pub(crate) async fn expand(
+    shared: Arc<Shared>,
+    name: VolumeName,
+    size: Size,
+) -> Result<Outcome<Volume>> {
+    let located = shared
+        .locate(&name)
+        .await?
+        .ok_or_else(|| crate::engine::no_such(&name))?;
+    let request = ExpandVolume {
+        volume: located.volume,
+        size,
+    };
+    let outcome = located.member.backend.expand(request).await?;
+    let grown = Located {
+        volume: outcome.get().clone(),
+        member: located.member,
+    };
+    shared.known.remember(&grown);
+    let attached = shared.attacher.status(&grown.volume.id).await?;
+    if attached.is_some_and(|attachment| attachment.state == AttachmentState::Mounted) {
+        let _resized = shared
+            .attacher
+            .resize(&grown.volume.id, grown.volume.size)
+            .await?;
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,253 @@
+//! An array in memory: objects by name, connections, and what hosts wrote on the volumes.
+//! Several backends (nodes, namespaces) and attachers (hosts) may share one.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use uuid::Uuid;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::filesystem::FilesystemSpec;
+use crate::label::Labels;
+use crate::name::VolumeName;
+use crate::size::Size;
+use crate::volume::{ArrayId, FormatGrant, VolumeState};
+
+/// What the array keeps of our own about an object (the tags of a real one).
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) namespace: String,
+    pub(super) name: VolumeName,
+    pub(super) filesystem: FilesystemSpec,
+    pub(super) format_grant: Option<FormatGrant>,
+    pub(super) holder: Option<(String, Uuid)>,
+    pub(super) attributes: Labels,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Object {
+    pub(super) id: String,
+    pub(super) object: String,
+    pub(super) size: Size,
+    pub(super) created_ms: u64,
+    pub(super) state: VolumeState,
+    pub(super) record: Option<Record>,
+    pub(super) hosts: Vec<String>,
+    /// The file system on the "device", if one was made.
+    pub(super) content: Option<Uuid>,
+}
+
+/// A shared array.
+#[derive(Debug)]
+pub struct MemoryArray {
+    name: String,
+    id: ArrayId,
+    capacity: Size,
+    down: AtomicBool,
+    serial: AtomicU64,
+    formats: AtomicU64,
+    objects: Mutex<BTreeMap<String, Object>>,
+}
+
+impl MemoryArray {
+    /// An empty array with that name and capacity.
+    #[must_use]
+    pub fn new(name: impl Into<String>, capacity: Size) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            id: ArrayId::new(Uuid::new_v4().to_string()),
+            capacity,
+            down: AtomicBool::new(false),
+            serial: AtomicU64::new(0),
+            formats: AtomicU64::new(0),
+            objects: Mutex::new(BTreeMap::new()),
+        })
+    }
+
+    /// Its name for people.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its identifier.
+    #[must_use]
+    pub const fn id(&self) -> &ArrayId {
+        &self.id
+    }
+
+    /// Makes it answer nothing but `Unavailable`, or lets it answer again.
+    pub fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// How many file systems were made on its volumes, ever.
+    #[must_use]
+    pub fn formats(&self) -> u64 {
+        self.formats.load(Ordering::SeqCst)
+    }
+
+    /// The names of its objects that are not destroyed.
+    #[must_use]
+    pub fn objects(&self) -> Vec<String> {
+        let objects = self.lock();
+        objects
+            .values()
+            .filter(|object| object.state != VolumeState::Destroyed)
+            .map(|object| object.object.clone())
+            .collect()
+    }
+
+    /// Puts an object there as an administrator would: without any record of ours.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the name is taken.
+    pub fn add_foreign(&self, object: &str, size: Size) -> Result<()> {
+        self.insert(object, size, None).map(|_| ())
+    }
+
+    /// Connects an object to a host as an administrator would.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such object.
+    pub fn connect_foreign(&self, object: &str, host: &str) -> Result<()> {
+        let mut objects = self.lock();
+        let found = objects
+            .get_mut(&object.to_ascii_lowercase())
+            .ok_or_else(gone)?;
+        found.hosts.push(host.to_owned());
+        Ok(())
+    }
+
+    /// Destroys an object as an administrator would.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such object.
+    pub fn destroy_foreign(&self, object: &str) -> Result<()> {
+        let mut objects = self.lock();
+        let found = objects
+            .get_mut(&object.to_ascii_lowercase())
+            .ok_or_else(gone)?;
+        found.state = VolumeState::Destroyed;
+        Ok(())
+    }
+
+    pub(super) fn reachable(&self) -> Result<()> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(
+                Error::new(ErrorKind::Unavailable, "the array does not answer")
+                    .with_context("array", self.name.clone()),
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) const fn capacity(&self) -> Size {
+        self.capacity
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Object>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an object; names are unique and compared without case, as real arrays do.
+    pub(super) fn insert(
+        &self,
+        object: &str,
+        size: Size,
+        record: Option<Record>,
+    ) -> Result<Object> {
+        let mut objects = self.lock();
+        let key = object.to_ascii_lowercase();
+        if objects.contains_key(&key) {
+            return Err(
+                Error::new(ErrorKind::AlreadyExists, "the name is taken on the array")
+                    .with_context("object", object),
+            );
+        }
+        let serial = self.serial.fetch_add(1, Ordering::SeqCst) + 1;
+        let made = Object {
+            id: format!("{serial:024X}"),
+            object: object.to_owned(),
+            size,
+            created_ms: serial,
+            state: VolumeState::Ready,
+            record,
+            hosts: Vec::new(),
+            content: None,
+        };
+        objects.insert(key, made.clone());
+        Ok(made)
+    }
+
+    /// Moves an object to another name and state in one step.
+    pub(super) fn rename(&self, id: &str, to: &str, state: VolumeState) -> Result<()> {
+        let mut objects = self.lock();
+        let from = find_key(&objects, id).ok_or_else(gone)?;
+        let key = to.to_ascii_lowercase();
+        if key != from && objects.contains_key(&key) {
+            return Err(
+                Error::new(ErrorKind::AlreadyExists, "the name is taken on the array")
+                    .with_context("object", to),
+            );
+        }
+        if let Some(mut object) = objects.remove(&from) {
+            to.clone_into(&mut object.object);
+            object.state = state;
+            objects.insert(key, object);
+        }
+        Ok(())
+    }
+
+    /// Changes one object by id.
+    pub(super) fn change<T>(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut Object) -> Result<T>,
+    ) -> Result<T> {
+        let mut objects = self.lock();
+        let key = find_key(&objects, id).ok_or_else(gone)?;
+        objects.get_mut(&key).ok_or_else(gone).and_then(change)
+    }
+
+    /// What a host finds on the device; only for a host that is connected.
+    pub(super) fn content(&self, id: &str, host: &str) -> Result<Option<Uuid>> {
+        self.change(id, |object| {
+            connected(object, host)?;
+            Ok(object.content)
+        })
+    }
+
+    /// A host makes a file system.
+    pub(super) fn format(&self, id: &str, host: &str, uuid: Uuid) -> Result<()> {
+        self.change(id, |object| {
+            connected(object, host)?;
+            object.content = Some(uuid);
+            Ok(())
+        })?;
+        self.formats.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+fn connected(object: &Object, host: &str) -> Result<()> {
+    if object.hosts.iter().any(|connected| connected == host) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::FailedPrecondition,
+        "the device answers with I/O errors",
+    ))
+}
+
+fn find_key(objects: &BTreeMap<String, Object>, id: &str) -> Option<String> {
+    objects
+        .iter()
+        .find(|(_, object)| object.id == id)
+        .map(|(key, _)| key.clone())
+}
+
+pub(super) fn gone() -> Error {
+    Error::new(ErrorKind::NotFound, "no such volume on the array")
+}

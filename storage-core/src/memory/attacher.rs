@@ -1,0 +1,181 @@
+//! The reference attacher: a host whose devices are [`MemoryArray`]s. Mount points are paths and
+//! nothing more; nothing is mounted.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::access::{Host, Protocol};
+use crate::attach::{AttachVolume, Attacher, Attachment, AttachmentState};
+use crate::error::{Error, ErrorKind, Result};
+use crate::memory::array::MemoryArray;
+use crate::outcome::Outcome;
+use crate::size::Size;
+use crate::volume::{Volume, VolumeId};
+
+/// A host in memory.
+#[derive(Debug)]
+pub struct MemoryAttacher {
+    host: Host,
+    arrays: Vec<Arc<MemoryArray>>,
+    ledger: Mutex<HashMap<VolumeId, Attachment>>,
+    held: Mutex<Option<String>>,
+}
+
+impl MemoryAttacher {
+    /// A host that can reach those arrays.
+    #[must_use]
+    pub fn new(host: Host, arrays: Vec<Arc<MemoryArray>>) -> Self {
+        Self {
+            host,
+            arrays,
+            ledger: Mutex::new(HashMap::new()),
+            held: Mutex::new(None),
+        }
+    }
+
+    /// Makes every detach fail because something (named) holds the mount; `None` ends that.
+    pub fn hold(&self, holder: Option<&str>) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = holder.map(str::to_owned);
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, HashMap<VolumeId, Attachment>> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn array(&self, id: &VolumeId) -> Result<&Arc<MemoryArray>> {
+        self.arrays
+            .iter()
+            .find(|array| array.id() == id.array())
+            .ok_or_else(|| Error::new(ErrorKind::Unavailable, "no path to the array"))
+    }
+
+    /// Makes the file system or recognises it, by the rules of the format grant.
+    fn format(&self, request: &AttachVolume) -> Result<()> {
+        let access = &request.access;
+        let array = self.array(&access.volume)?;
+        let object = access.volume.object();
+        match (
+            array.content(object, &access.grant.host)?,
+            &access.format_grant,
+        ) {
+            (Some(_), _) => Ok(()),
+            (None, Some(grant)) => array.format(object, &access.grant.host, grant.uuid),
+            (None, None) => Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                "the device is blank and the volume carries no format grant; it is not formatted",
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl Attacher for MemoryAttacher {
+    fn host(&self) -> &Host {
+        &self.host
+    }
+
+    fn supports(&self, protocol: Protocol) -> Result<()> {
+        if protocol == Protocol::Loop {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("{protocol} is not available in memory"),
+        ))
+    }
+
+    async fn prepare(&self, volume: &Volume) -> Result<()> {
+        let mut ledger = self.ledger();
+        if ledger
+            .get(&volume.id)
+            .is_some_and(|a| a.state == AttachmentState::Incomplete)
+        {
+            ledger.remove(&volume.id);
+        }
+        Ok(())
+    }
+
+    async fn attach(&self, request: AttachVolume) -> Result<Outcome<Attachment>> {
+        let id = request.access.volume.clone();
+        if let Some(existing) = self.ledger().get(&id)
+            && existing.state == AttachmentState::Mounted
+        {
+            if existing.nonce == request.access.grant.nonce {
+                return Ok(Outcome::AlreadySo(existing.clone()));
+            }
+            return Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                "the volume is mounted here under an earlier grant",
+            ));
+        }
+        self.format(&request)?;
+        let attachment = Attachment {
+            volume: id.clone(),
+            name: request.name,
+            object: request.object,
+            nonce: request.access.grant.nonce,
+            state: AttachmentState::Mounted,
+            mountpoint: PathBuf::from(format!("/memory/mounts/{}", id.object())),
+            formatted: true,
+        };
+        self.ledger().insert(id, attachment.clone());
+        Ok(Outcome::Done(attachment))
+    }
+
+    async fn detach(&self, volume: &VolumeId) -> Result<Outcome<()>> {
+        if let Some(holder) = self
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+        {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                format!("the mount is held by {holder}"),
+            ));
+        }
+        match self.ledger().get_mut(volume) {
+            Some(attachment) if attachment.state != AttachmentState::Released => {
+                attachment.state = AttachmentState::Released;
+                Ok(Outcome::Done(()))
+            }
+            _ => Ok(Outcome::AlreadySo(())),
+        }
+    }
+
+    async fn forget(&self, volume: &VolumeId) -> Result<()> {
+        let mut ledger = self.ledger();
+        if ledger
+            .get(volume)
+            .is_some_and(|a| a.state != AttachmentState::Released)
+        {
+            return Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                "the volume is not released",
+            ));
+        }
+        ledger.remove(volume);
+        Ok(())
+    }
+
+    async fn resize(&self, volume: &VolumeId, _size: Size) -> Result<Outcome<()>> {
+        if self.ledger().contains_key(volume) {
+            return Ok(Outcome::Done(()));
+        }
+        Err(Error::new(
+            ErrorKind::NotFound,
+            "the volume is not attached here",
+        ))
+    }
+
+    async fn status(&self, volume: &VolumeId) -> Result<Option<Attachment>> {
+        Ok(self.ledger().get(volume).cloned())
+    }
+
+    async fn attachments(&self) -> Result<Vec<Attachment>> {
+        Ok(self.ledger().values().cloned().collect())
+    }
+}

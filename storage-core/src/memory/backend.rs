@@ -1,0 +1,434 @@
+//! The reference backend: one namespace's view of a [`MemoryArray`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::access::{Access, AccessPath, Grant, Protocol};
+use crate::backend::{
+    Backend, CreateVolume, DeleteVolume, ExpandVolume, ListVolumes, Publication, PublishVolume,
+    UnpublishVolume, VolumeKey, VolumePage,
+};
+use crate::capability::{Capabilities, Telemetry};
+use crate::error::{Error, ErrorKind, Result};
+use crate::label::Labels;
+use crate::memory::array::{MemoryArray, Object, Record, gone};
+use crate::name::{
+    NameRules, Namespace, VolumeName, is_reserved, object_names, plain_name, tentative_name,
+    trash_name,
+};
+use crate::outcome::Outcome;
+use crate::size::Size;
+use crate::volume::{DeviceIdentity, Ownership, Volume, VolumeId, VolumeState};
+
+/// Volumes a page of a listing holds when the caller does not say.
+const PAGE: usize = 1000;
+
+/// As a FlashArray's: 1 MiB to 4 PiB.
+const SIZE_MIN: Size = Size::from_bytes(1 << 20);
+const SIZE_MAX: Size = Size::from_bytes(1 << 52);
+
+const RULES: NameRules = NameRules {
+    max_length: 63,
+    allowed: |c| c.is_ascii_alphanumeric() || c == '-' || c == '_',
+    case_insensitive: true,
+};
+
+/// A view of a [`MemoryArray`].
+#[derive(Debug)]
+pub struct MemoryBackend {
+    array: Arc<MemoryArray>,
+    namespace: Namespace,
+    labels: Labels,
+}
+
+impl MemoryBackend {
+    /// A view of the array through the namespace.
+    #[must_use]
+    pub fn new(array: Arc<MemoryArray>, namespace: Namespace) -> Self {
+        let labels = Labels::from([("hostname".to_owned(), array.name().to_owned())]);
+        Self {
+            array,
+            namespace,
+            labels,
+        }
+    }
+
+    /// Adds a label.
+    #[must_use]
+    pub fn with_label(mut self, key: &str, value: &str) -> Self {
+        self.labels.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    fn volume(&self, object: &Object, name: &VolumeName) -> Result<Volume> {
+        let record = object.record.as_ref();
+        Ok(Volume {
+            id: VolumeId::new(self.array.id().clone(), object.id.clone())?,
+            name: record.map_or_else(|| name.clone(), |record| record.name.clone()),
+            object: object.object.clone(),
+            array_name: self.array.name().to_owned(),
+            size: object.size,
+            used: None,
+            created_ms: Some(object.created_ms),
+            identity: Some(identity(object)),
+            filesystem: record.map(|record| record.filesystem.clone()),
+            format_grant: record.and_then(|record| record.format_grant.clone()),
+            attributes: record
+                .map(|record| record.attributes.clone())
+                .unwrap_or_default(),
+            state: object.state,
+            ownership: if record.is_some() {
+                Ownership::Recorded
+            } else {
+                Ownership::Unrecorded
+            },
+        })
+    }
+
+    /// Whether the object is this name's: by its record, or without one by its exact name.
+    fn belongs(&self, object: &Object, name: &VolumeName) -> bool {
+        match &object.record {
+            Some(record) => {
+                record.namespace == self.namespace.as_str()
+                    && record.name == *name
+                    && !object
+                        .object
+                        .starts_with(&tentative_prefix(&self.namespace))
+            }
+            None => plain_name(&self.namespace, &object.object).as_ref() == Some(name),
+        }
+    }
+
+    fn by_name(&self, name: &VolumeName) -> Result<Option<Volume>> {
+        let objects = self.array.lock();
+        // Trash that is destroyed no longer holds the name; everything else does.
+        let mine: Vec<&Object> = objects
+            .values()
+            .filter(|object| self.belongs(object, name))
+            .filter(|object| {
+                !(object.state == VolumeState::Destroyed
+                    && is_reserved(&self.namespace, &object.object))
+            })
+            .collect();
+        let usable: Vec<_> = mine
+            .iter()
+            .filter(|object| object.state == VolumeState::Ready)
+            .collect();
+        match (usable.as_slice(), mine.first()) {
+            ([], None) => Ok(None),
+            ([], Some(object)) => self.volume(object, name).map(Some),
+            ([object], _) => self.volume(object, name).map(Some),
+            _ => Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                "several objects on the array claim this name",
+            )),
+        }
+    }
+
+    fn by_id(&self, id: &VolumeId) -> Result<Option<Volume>> {
+        if id.array() != self.array.id() {
+            return Ok(None);
+        }
+        let objects = self.array.lock();
+        let Some(object) = objects.values().find(|object| object.id == id.object()) else {
+            return Ok(None);
+        };
+        let Some(name) = plain_name(&self.namespace, &object.object)
+            .or_else(|| object.record.as_ref().map(|record| record.name.clone()))
+        else {
+            return Ok(None);
+        };
+        self.volume(object, &name).map(Some)
+    }
+}
+
+fn tentative_prefix(namespace: &Namespace) -> String {
+    format!("{}-fl-new-", namespace.as_str())
+}
+
+fn identity(object: &Object) -> DeviceIdentity {
+    DeviceIdentity {
+        serial: object.id.clone(),
+        wwid: format!("3624a9370{}", object.id.to_ascii_lowercase()),
+    }
+}
+
+impl fmt::Display for MemoryBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.array.name())
+    }
+}
+
+#[async_trait]
+impl Backend for MemoryBackend {
+    fn endpoint(&self) -> &str {
+        self.array.name()
+    }
+
+    fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    fn labels(&self) -> Labels {
+        self.labels.clone()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            protocol: Protocol::Loop,
+            size_min: SIZE_MIN,
+            size_max: SIZE_MAX,
+            size_step: Size::from_bytes(512),
+            expand: true,
+            exclusive_publish: true,
+        }
+    }
+
+    async fn create(&self, request: CreateVolume) -> Result<Outcome<Volume>> {
+        self.array.reachable()?;
+        let size = self.capabilities().round(request.size)?;
+        let tentative = tentative_name(&self.namespace, request.nonce);
+        let record = Record {
+            namespace: self.namespace.as_str().to_owned(),
+            name: request.name.clone(),
+            filesystem: request.filesystem,
+            format_grant: request.format_grant,
+            holder: None,
+            attributes: request.attributes,
+        };
+        if let Some(existing) = self.by_name(&request.name)? {
+            return Ok(Outcome::AlreadySo(existing));
+        }
+        let made = self.array.insert(&tentative, size, Some(record))?;
+        let names = object_names(&self.namespace, &request.name, &RULES);
+        let candidates = std::iter::once(names.preferred).chain(names.alternative);
+        for object in candidates {
+            if self
+                .array
+                .rename(&made.id, &object, VolumeState::Ready)
+                .is_ok()
+            {
+                let volume = self.by_name(&request.name)?.ok_or_else(gone)?;
+                return Ok(Outcome::Done(volume));
+            }
+            if let Some(existing) = self.by_name(&request.name)? {
+                self.array
+                    .rename(&made.id, &tentative, VolumeState::Destroyed)?;
+                return Ok(Outcome::AlreadySo(existing));
+            }
+        }
+        self.array
+            .rename(&made.id, &tentative, VolumeState::Destroyed)?;
+        Err(Error::new(
+            ErrorKind::AlreadyExists,
+            "the array has other objects under this name",
+        ))
+    }
+
+    async fn get(&self, key: VolumeKey) -> Result<Option<Volume>> {
+        self.array.reachable()?;
+        match key {
+            VolumeKey::Name(name) => self.by_name(&name),
+            VolumeKey::Id(id) => self.by_id(&id),
+        }
+    }
+
+    async fn list(&self, request: ListVolumes) -> Result<VolumePage> {
+        self.array.reachable()?;
+        let limit = request.limit.unwrap_or(PAGE).clamp(1, PAGE);
+        let objects = self.array.lock();
+        let mut volumes: Vec<Volume> = objects
+            .values()
+            .filter(|object| object.state == VolumeState::Ready)
+            .filter(|object| !is_reserved(&self.namespace, &object.object))
+            .filter_map(|object| {
+                let record = object.record.as_ref()?;
+                let ours = record.namespace == self.namespace.as_str();
+                ours.then(|| self.volume(object, &record.name).ok())
+                    .flatten()
+            })
+            .filter(|volume| {
+                request
+                    .after
+                    .as_deref()
+                    .is_none_or(|after| volume.id.object() > after)
+            })
+            .collect();
+        drop(objects);
+        volumes.sort_by(|a, b| a.id.cmp(&b.id));
+        let more = volumes.len() > limit;
+        volumes.truncate(limit);
+        let next = volumes
+            .last()
+            .filter(|_| more)
+            .map(|last| last.id.object().to_owned());
+        Ok(VolumePage { volumes, next })
+    }
+
+    async fn expand(&self, request: ExpandVolume) -> Result<Outcome<Volume>> {
+        self.array.reachable()?;
+        let size = self.capabilities().round(request.size)?;
+        let changed = self.array.change(request.volume.id.object(), |object| {
+            if size < object.size {
+                return Err(Error::new(
+                    ErrorKind::OutOfRange,
+                    "a volume is never made smaller",
+                ));
+            }
+            let changed = size > object.size;
+            object.size = size;
+            Ok(changed)
+        })?;
+        let volume = self.by_id(&request.volume.id)?.ok_or_else(gone)?;
+        Ok(if changed {
+            Outcome::Done(volume)
+        } else {
+            Outcome::AlreadySo(volume)
+        })
+    }
+
+    async fn delete(&self, request: DeleteVolume) -> Result<Outcome<()>> {
+        self.array.reachable()?;
+        let volume = &request.volume;
+        if volume.ownership == Ownership::Unrecorded {
+            return Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                "the object carries no record",
+            ));
+        }
+        let current = self.by_id(&volume.id)?;
+        if current.is_none_or(|current| current.state == VolumeState::Destroyed) {
+            return Ok(Outcome::AlreadySo(()));
+        }
+        self.array
+            .change(volume.id.object(), |object| match object.hosts.first() {
+                Some(host) => Err(Error::new(
+                    ErrorKind::FailedPrecondition,
+                    format!("the volume is connected to host {host}"),
+                )),
+                None => Ok(()),
+            })?;
+        let trash = trash_name(&self.namespace, &volume.name, Uuid::new_v4());
+        self.array
+            .rename(volume.id.object(), &trash, VolumeState::Destroyed)?;
+        Ok(Outcome::Done(()))
+    }
+
+    async fn publish(&self, request: PublishVolume) -> Result<Outcome<Access>> {
+        self.array.reachable()?;
+        let host = request.host.object_name();
+        let volume = &request.volume;
+        self.array.change(volume.id.object(), |object| {
+            if object.object != volume.object || object.state != VolumeState::Ready {
+                return Err(gone());
+            }
+            if let Some(holder) = object.hosts.iter().find(|holder| **holder != host) {
+                return Err(Error::new(
+                    ErrorKind::FailedPrecondition,
+                    format!("the volume is held by host {holder}"),
+                ));
+            }
+            let held = object
+                .record
+                .as_ref()
+                .and_then(|record| record.holder.clone());
+            let connected = object.hosts.contains(&host);
+            let nonce = match held {
+                Some((holder, nonce)) if connected && holder == host => nonce,
+                _ => Uuid::new_v4(),
+            };
+            if !connected {
+                object.hosts.push(host.clone());
+            }
+            if let Some(record) = object.record.as_mut() {
+                record.holder = Some((host.clone(), nonce));
+            }
+            let access = Access {
+                volume: volume.id.clone(),
+                path: AccessPath::Loop {
+                    file: format!("/memory/{host}/{}", object.id).into(),
+                },
+                identity: identity(object),
+                size: object.size,
+                grant: Grant {
+                    nonce,
+                    host: host.clone(),
+                },
+                format_grant: object.record.as_ref().and_then(|r| r.format_grant.clone()),
+            };
+            Ok(if connected {
+                Outcome::AlreadySo(access)
+            } else {
+                Outcome::Done(access)
+            })
+        })
+    }
+
+    async fn unpublish(&self, request: UnpublishVolume) -> Result<Outcome<()>> {
+        self.array.reachable()?;
+        let host = request.host.object_name();
+        let result = self.array.change(request.volume.object(), |object| {
+            let before = object.hosts.len();
+            object.hosts.retain(|connected| *connected != host);
+            Ok(object.hosts.len() < before)
+        });
+        match result {
+            Ok(true) => Ok(Outcome::Done(())),
+            Ok(false) => Ok(Outcome::AlreadySo(())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Outcome::AlreadySo(())),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn published(&self, volume: &Volume) -> Result<Vec<Publication>> {
+        self.array.reachable()?;
+        self.array.change(volume.id.object(), |object| {
+            let holder = object
+                .record
+                .as_ref()
+                .and_then(|record| record.holder.as_ref());
+            Ok(object
+                .hosts
+                .iter()
+                .map(|host| Publication {
+                    host: host.clone(),
+                    group: false,
+                    nonce: holder
+                        .filter(|(holder, _)| holder == host)
+                        .map(|(_, nonce)| *nonce),
+                })
+                .collect())
+        })
+    }
+
+    async fn withdraw_format_grant(&self, volume: &Volume) -> Result<Outcome<()>> {
+        self.array.reachable()?;
+        self.array.change(volume.id.object(), |object| {
+            let taken = object
+                .record
+                .as_mut()
+                .and_then(|record| record.format_grant.take());
+            Ok(if taken.is_some() {
+                Outcome::Done(())
+            } else {
+                Outcome::AlreadySo(())
+            })
+        })
+    }
+
+    async fn telemetry(&self) -> Result<Telemetry> {
+        self.array.reachable()?;
+        let used = self.array.lock().values().fold(0, |sum: u64, object| {
+            sum.saturating_add(object.size.bytes())
+        });
+        Ok(Telemetry {
+            array: self.array.id().clone(),
+            array_name: self.array.name().to_owned(),
+            capacity: self.array.capacity(),
+            used: Size::from_bytes(used),
+        })
+    }
+}

@@ -1,0 +1,10 @@
+//! The reference implementations, in memory: what a backend and an attacher must do, with nothing
+//! else in the way. For tests of adapters and selectors, and to read. Nothing is persisted.
+
+mod array;
+mod attacher;
+mod backend;
+
+pub use array::MemoryArray;
+pub use attacher::MemoryAttacher;
+pub use backend::MemoryBackend;

@@ -1,0 +1,12 @@
+//! Tests of the configuration and of the command line, as their users meet them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test code: a failed expectation is a failed test"
+)]
+
+mod check;
+mod command;
+mod environment;
+mod schema;

@@ -5,10 +5,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use rustix::mount::UnmountFlags;
 
-use crate::mounts::mounts;
+use crate::mounts::{mounts, unmount_under};
+use crate::process::Program;
 use crate::wait;
+
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Something that is there and was not before.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -188,28 +192,58 @@ pub fn loop_devices() -> Result<Vec<(PathBuf, PathBuf)>> {
     Ok(devices)
 }
 
-/// Detaches the loop devices over files below a folder; for clean-up after a failure.
-///
-/// # Errors
-/// When `/sys` cannot be read or `losetup` fails; with all the devices that it failed for.
-pub async fn detach_loops_under(folder: &Path) -> Result<usize> {
+/// Cleans up after a failure: unmounts what is mounted below a folder, and detaches the loop
+/// devices over files in it. Returns what it could not do, in words.
+#[must_use]
+pub fn sweep(folder: &Path) -> Vec<String> {
     let mut failures = Vec::new();
-    let mut detached = 0;
-    for (device, file) in loop_devices()? {
+    // devices first, while their backing files still have their full names
+    for (device, file) in loop_devices().unwrap_or_default() {
         if file.starts_with(folder) {
-            let program = crate::process::Program::new("losetup")
-                .arg("--detach")
-                .arg(&device);
-            match program.succeed().await {
-                Ok(_) => detached += 1,
-                Err(error) => failures.push(format!("{error:#}")),
-            }
+            failures.extend(release(&device, folder));
         }
     }
-    if failures.is_empty() {
-        return Ok(detached);
+    if let Err(error) = unmount_under(folder) {
+        failures.push(format!("{error:#}"));
     }
-    bail!("{}", failures.join("\n"))
+    failures
+}
+
+/// Unmounts a loop device wherever it is mounted and detaches it.
+fn release(device: &Path, folder: &Path) -> Vec<String> {
+    let mut failures = Vec::new();
+    let name = device.to_string_lossy();
+    for mount in mounts()
+        .unwrap_or_default()
+        .iter()
+        .rev()
+        .filter(|mount| mount.source == name)
+    {
+        let detached = rustix::mount::unmount(&mount.point, UnmountFlags::DETACH);
+        failures.extend(
+            detached
+                .err()
+                .map(|error| format!("{}: {error}", mount.point.display())),
+        );
+    }
+    let log = folder.join("sweep.log");
+    let mut losetup = match Program::new("losetup")
+        .arg("--detach")
+        .arg(device)
+        .start(&log)
+    {
+        Ok(losetup) => losetup,
+        Err(error) => {
+            failures.push(format!("{error:#}"));
+            return failures;
+        }
+    };
+    if !losetup.ends_within(SWEEP_TIMEOUT) {
+        failures.push(format!("losetup --detach {name} hangs"));
+    } else if losetup.ended().is_some_and(|status| !status.success()) {
+        failures.push(losetup.log_tail(3));
+    }
+    failures
 }
 
 fn collect_files(folder: &Path, found: &mut BTreeSet<Leftover>) -> Result<()> {

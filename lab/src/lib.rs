@@ -18,4 +18,5 @@ pub mod mounts;
 pub mod plugin;
 pub mod process;
 pub mod simulator;
+pub mod unix_http;
 pub mod wait;

@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
 
 use crate::environment::find_tool;
 use crate::mounts::unmount_under;
 use crate::process::{
     Finished, Guard, ProcessInfo, Program, descendants_of, kill_9, processes, wait_gone,
 };
+use crate::unix_http;
 
 /// Start to first answer. It takes 2 to 8 s on an idle machine, and more beside other tests; a
 /// volume plugin that is absent adds 15 s a volume.
@@ -285,10 +284,9 @@ impl Engine {
         let start = Instant::now();
         let socket = self.socket();
         loop {
-            let seen = match tokio::time::timeout(START_TIMEOUT, ping(&socket)).await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) => format!("{error:#}"),
-                Err(_) => "no answer".to_owned(),
+            let seen = match ping(&socket).await {
+                Ok(()) => return Ok(()),
+                Err(error) => format!("{error:#}"),
             };
             let Some(daemon) = self.daemon.as_mut() else {
                 bail!("the engine is not running");
@@ -343,19 +341,7 @@ fn storage_driver(folder: &Path) -> Result<&'static str> {
 
 /// Asks the API whether it answers. The daemon's socket is there long before it does.
 async fn ping(socket: &Path) -> Result<()> {
-    let mut stream = UnixStream::connect(socket).await.context("connect")?;
-    stream
-        .write_all(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
-        .await
-        .context("ask")?;
-    let mut answer = Vec::new();
-    stream
-        .take(64 * 1024)
-        .read_to_end(&mut answer)
-        .await
-        .context("read the answer")?;
-    let answer = String::from_utf8_lossy(&answer);
-    let first = answer.lines().next().unwrap_or_default();
-    ensure!(first.contains(" 200 "), "answered {first:?}");
+    let answer = unix_http::request(socket, "GET", "/_ping", "", START_TIMEOUT).await?;
+    ensure!(answer.status == 200, "answered {answer:?}");
     Ok(())
 }

@@ -162,7 +162,8 @@ impl Guard {
         }
     }
 
-    fn ends_within(&mut self, deadline: Duration) -> bool {
+    /// Waits without async, for clean-up in `drop`. False if it still runs at the deadline.
+    pub(crate) fn ends_within(&mut self, deadline: Duration) -> bool {
         let start = Instant::now();
         while self.is_running() {
             if start.elapsed() > deadline {

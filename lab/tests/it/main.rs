@@ -1,4 +1,5 @@
 //! The harness itself, tested on what the machine has.
 
 mod docker;
+mod leftovers;
 mod process;

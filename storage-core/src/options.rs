@@ -161,13 +161,10 @@ fn unknown(name: &str) -> Error {
     if NOT_AVAILABLE.contains(&name) {
         return Error::new(
             ErrorKind::Unsupported,
-            format!(
-                "option `{shown}` is not available in this version; {}",
-                Known
-            ),
+            format!("option `{shown}` is not available in this version; {Known}"),
         );
     }
-    invalid(format!("option `{shown}` is unknown; {}", Known))
+    invalid(format!("option `{shown}` is unknown; {Known}"))
 }
 
 fn invalid(message: String) -> Error {

@@ -100,7 +100,7 @@ impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let exact = UNITS.iter().filter_map(|(unit, base, exponent)| {
             let factor = base.pow(*exponent);
-            (self.0 != 0 && self.0 % factor == 0).then_some((self.0 / factor, *unit))
+            (self.0 != 0 && self.0.is_multiple_of(factor)).then_some((self.0 / factor, *unit))
         });
         // `min_by_key` keeps the first of equals, hence the explicit spelling.
         let (number, unit) = exact.min_by_key(|(number, _)| *number).unwrap_or((0, "B"));

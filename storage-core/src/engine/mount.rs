@@ -67,7 +67,16 @@ async fn already_mounted(shared: &Shared, located: &Located) -> Result<Option<Pa
     if attachment.state != AttachmentState::Mounted {
         return Ok(None);
     }
-    let publications = located.member.backend.published(&located.volume).await?;
+    let publications = match located.member.backend.published(&located.volume).await {
+        Ok(publications) => publications,
+        // Another container on a mount that is there needs no new grant. Were this one gone, the
+        // device would answer with errors; nothing is published, so nothing can be overwritten.
+        Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
+            tracing::warn!(volume = %located.volume.name, error = %error.chain(), "the array does not answer; the mount that is here serves on");
+            return Ok(Some(attachment.mountpoint));
+        }
+        Err(error) => return Err(error),
+    };
     let holder = shared.attacher.host().object_name();
     let stands = matches!(
         publications.as_slice(),

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Engine, EngineSettings};
 use crate::access::{Host, Initiators};
-use crate::attach::Attacher;
+use crate::attach::{Attacher, AttachmentState};
 use crate::backend::Backend;
 use crate::error::ErrorKind;
 use crate::memory::{MemoryArray, MemoryAttacher, MemoryBackend};
@@ -291,6 +291,55 @@ async fn an_array_that_is_down_at_unmount_is_told_later() {
         .await
         .expect("the array was told");
     two.engine.mount(name("v"), soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mount_that_is_there_serves_another_container_while_the_array_is_silent() {
+    let arrays = arrays();
+    let node = node(&arrays, "one");
+    let _made = node
+        .engine
+        .create(name("v"), options(&[]), soon())
+        .await
+        .unwrap();
+    let path = node.engine.mount(name("v"), soon()).await.unwrap();
+    arrays.iter().for_each(|array| array.set_down(true));
+    assert_eq!(node.engine.mount(name("v"), soon()).await.unwrap(), path);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mount_whose_grant_was_taken_away_is_taken_down_before_anything_is_published() {
+    let arrays = arrays();
+    let (one, two) = (node(&arrays, "one"), node(&arrays, "two"));
+    let made = one
+        .engine
+        .create(name("v"), options(&[]), soon())
+        .await
+        .unwrap()
+        .into_inner();
+    one.engine.mount(name("v"), soon()).await.unwrap();
+    let first = one.engine.attachments().await.unwrap().remove(0);
+    let holder = one.attacher.host().object_name();
+    for array in &arrays {
+        drop(array.disconnect_foreign(&made.object, &holder));
+    }
+    one.engine.mount(name("v"), soon()).await.unwrap();
+    let second = one.engine.attachments().await.unwrap().remove(0);
+    assert_ne!(
+        first.nonce, second.nonce,
+        "a new grant, and a new mount under it"
+    );
+    for array in &arrays {
+        drop(array.disconnect_foreign(&made.object, &holder));
+    }
+    assert!(two.engine.find(&name("v"), soon()).await.unwrap().is_some());
+    two.engine.mount(name("v"), soon()).await.unwrap();
+    let refused = one.engine.mount(name("v"), soon()).await.unwrap_err();
+    assert!(refused.chain().to_string().contains("two-"), "{refused}");
+    assert_eq!(
+        one.engine.attachments().await.unwrap()[0].state,
+        AttachmentState::Released
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -120,6 +120,19 @@ impl MemoryArray {
         Ok(())
     }
 
+    /// Takes a host's access away as an administrator, or another node's fence, would.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such object.
+    pub fn disconnect_foreign(&self, object: &str, host: &str) -> Result<()> {
+        let mut objects = self.lock();
+        let found = objects
+            .get_mut(&object.to_ascii_lowercase())
+            .ok_or_else(gone)?;
+        found.hosts.retain(|connected| connected != host);
+        Ok(())
+    }
+
     /// Destroys an object as an administrator would.
     ///
     /// # Errors

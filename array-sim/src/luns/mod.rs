@@ -20,6 +20,8 @@
 //! It is *not* an array: it knows neither names nor REST, and changes no connection. A flush is
 //! answered when the bytes are in the page cache of the machine that runs the simulator: they
 //! outlive the simulator's process (also when it is killed), not a power cut of that machine.
+//! What does not outlive it is a handle: a device that was attached before the simulator ended
+//! answers I/O errors for good, and must be attached again once the simulator is back.
 //!
 //! ```no_run
 //! # fn main() -> std::io::Result<()> {

@@ -298,6 +298,46 @@ fn a_delayed_write_does_not_outlive_its_connection() {
 }
 
 #[test]
+fn nothing_lands_after_a_disconnect_returned() {
+    let Some(bench) = Bench::new() else { return };
+    let data = bench.folder.path().join("S1");
+    for round in 0..30_u8 {
+        bench.table.connect("one", 1, bench.lun("S1", MIB));
+        let file = bench.open("one/1", 0).unwrap();
+        std::thread::scope(|scope| {
+            for writer in 0..4_u64 {
+                let file = &file;
+                scope.spawn(move || {
+                    let mut count = 0_u32;
+                    let mut bytes = [round; 4096];
+                    loop {
+                        count += 1;
+                        bytes[..4].copy_from_slice(&count.to_le_bytes());
+                        if file.write_at(&bytes, writer * 4096).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            let before = bench.table.counters().writes;
+            while bench.table.counters().writes < before + 20 {
+                std::thread::yield_now();
+            }
+            bench.table.disconnect("one", 1);
+            let at_disconnect = std::fs::read(&data).unwrap();
+            // the writers go on until they are refused; nothing of that may show
+            while bench.table.counters().refused < (u64::from(round) + 1) * 4 {
+                std::thread::yield_now();
+            }
+            assert!(
+                at_disconnect == std::fs::read(&data).unwrap(),
+                "a late write landed"
+            );
+        });
+    }
+}
+
+#[test]
 fn a_fenced_loop_device_fails_at_once_and_lets_go() {
     let Some(mut bench) = Bench::new() else {
         return;

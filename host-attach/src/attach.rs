@@ -1,0 +1,299 @@
+//! Attaching: the order of steps, and growing what is attached.
+//!
+//! Intent is recorded before the host is changed; each step is skipped when it is seen to be so;
+//! the identity is proven when the device is made, right before mkfs and right before mount.
+
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+use storage_core::{
+    AttachVolume, Attachment, AttachmentState, ErrorKind, Outcome, Result, Size, VolumeId,
+};
+
+use crate::blocking::{Progress, poll_until};
+use crate::device::{BlockNode, Use, VerifiedDevice};
+use crate::failure::{call_error, error, refused};
+use crate::filesystem;
+use crate::format;
+use crate::ledger::{DeviceFact, Intent, Key, Record};
+use crate::machine::{Machine, attachment, boot_id};
+use crate::mount::{make_mountpoint, mount_device};
+use crate::steps::Step;
+use crate::sys;
+use crate::teardown::Mode;
+
+/// A file system this much smaller than its device is grown; less may be room that it cannot use.
+const GROW_FROM_BYTES: u64 = 1024 * 1024;
+
+/// How long a device may take to show a size that the array already has.
+const SIZE_PATIENCE: Duration = Duration::from_secs(10);
+const SIZE_INTERVAL: Duration = Duration::from_millis(50);
+
+impl Machine {
+    /// The whole of attaching. Blocking.
+    pub(crate) fn attach(
+        &self,
+        request: AttachVolume,
+        progress: &Progress,
+    ) -> Result<Outcome<Attachment>> {
+        let connector = self.connector(request.access.path.protocol())?;
+        connector.available()?;
+        progress.set("looking at the host");
+        let previous = self.load(&request.access.volume)?;
+        if let Some(mut record) = previous.clone() {
+            let view = self.view(&record)?;
+            let same = record.nonce() == request.access.grant.nonce;
+            if same && self.is_intact(&record, &view, true) {
+                return self.adopt(&mut record);
+            }
+            if !same || view.mounted.is_some() || view.obstructed {
+                // A mount under an old grant is never used again, and never written to again.
+                progress.set("taking down what an earlier grant left");
+                self.release(&mut record, Mode::Discard)?;
+            }
+        }
+        let mut record = self.new_record(request, previous.as_ref())?;
+        progress.set("looking for the volume");
+        connector.reach(&record)?;
+        self.evict_strangers(&record)?;
+        self.store(&record)?;
+        let mut alive = false;
+        match self.build(&mut record, progress, &mut alive) {
+            Ok(()) => Ok(Outcome::Done(attachment(&record, AttachmentState::Mounted))),
+            Err(failure) => {
+                if !alive {
+                    self.roll_back(&record);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// It is mounted under this grant; only the intent may say otherwise, after a detach that was
+    /// broken off.
+    fn adopt(&self, record: &mut Record) -> Result<Outcome<Attachment>> {
+        if record.intent != Intent::Attach {
+            record.intent = Intent::Attach;
+            self.store(record)?;
+        }
+        Ok(Outcome::AlreadySo(attachment(
+            record,
+            AttachmentState::Mounted,
+        )))
+    }
+
+    fn new_record(&self, request: AttachVolume, previous: Option<&Record>) -> Result<Record> {
+        let key = Key::of(&request.access.volume);
+        let mut access = request.access;
+        access.path = self
+            .connector(access.path.protocol())?
+            .canonical(&access.path)?;
+        let same = previous.filter(|record| record.nonce() == access.grant.nonce);
+        Ok(Record {
+            version: Record::VERSION,
+            mountpoint: previous.map_or_else(
+                || self.mounts.mountpoint(&request.name, &key),
+                |record| record.mountpoint.clone(),
+            ),
+            name: request.name,
+            object: request.object,
+            filesystem: request.filesystem,
+            intent: Intent::Attach,
+            format: Self::carried_format(previous),
+            device: same.and_then(|record| record.device.clone()),
+            access,
+        })
+    }
+
+    /// From a recorded intent to a mounted file system. `alive` tells that the file system was
+    /// already in use when it began, so that a failure must not tear it down.
+    fn build(&self, record: &mut Record, progress: &Progress, alive: &mut bool) -> Result<()> {
+        let connector = self.connector_of(record)?;
+        progress.set("making the device");
+        let node = self
+            .steps
+            .run(Step::Connect, || connector.connect(record))?;
+        self.remember(record, &node)?;
+        *alive = node.superblock_alive();
+        let usage = if *alive { Use::Mounted } else { Use::Exclusive };
+        progress.set("proving the device");
+        let device = VerifiedDevice::verify(connector, record, &node, usage)?;
+        if !*alive {
+            progress.set("looking at, making or checking the file system");
+            format::ensure(self, connector, record, &device)?;
+            self.steps.run(Step::Check, || {
+                filesystem::check(&self.runner, &device, record.filesystem.kind)
+            })?;
+        }
+        let superblock =
+            filesystem::superblock(&device)?.ok_or_else(|| refused("the file system is gone"))?;
+        if superblock.bytes > device.size().bytes() {
+            return Err(refused(format!(
+                "the file system has {} bytes and its device only {}",
+                superblock.bytes,
+                device.size().bytes()
+            )));
+        }
+        progress.set("mounting");
+        self.mount(record, &device)?;
+        if device.size().bytes() - superblock.bytes >= GROW_FROM_BYTES && !*alive {
+            progress.set("growing the file system");
+            self.grow_if_possible(record, &device);
+        }
+        Ok(())
+    }
+
+    fn remember(&self, record: &mut Record, node: &BlockNode) -> Result<()> {
+        let fact = DeviceFact {
+            name: node.name.clone(),
+            number: node.number,
+            diskseq: node.diskseq,
+            boot_id: boot_id()?,
+        };
+        if record.device.as_ref() == Some(&fact) {
+            return Ok(());
+        }
+        record.device = Some(fact);
+        self.store(record)
+    }
+
+    fn mount(&self, record: &Record, device: &VerifiedDevice) -> Result<()> {
+        let connector = self.connector_of(record)?;
+        self.steps
+            .run(Step::MakeMountpoint, || make_mountpoint(&record.mountpoint))?;
+        self.steps.run(Step::Mount, || {
+            device.verify_again(connector, record)?;
+            mount_device(device.node(), &record.mountpoint, &record.filesystem)
+        })
+    }
+
+    /// A volume that was expanded while it was not attached. Its old size is no reason to fail.
+    fn grow_if_possible(&self, record: &Record, device: &VerifiedDevice) {
+        let grown = self.steps.run(Step::Grow, || {
+            filesystem::grow(
+                &self.runner,
+                device,
+                record.filesystem.kind,
+                &record.mountpoint,
+            )
+        });
+        if let Err(failure) = grown {
+            tracing::warn!(volume = %record.volume(), error = %failure.chain(), "the file system keeps its old size");
+        }
+    }
+
+    /// Removes what a failed attach made, so that nothing of it outlives the grant. The record
+    /// stays, and with it the right to clean up what could not be removed now.
+    fn roll_back(&self, record: &Record) {
+        if self.steps.stopped() {
+            return;
+        }
+        if let Err(failure) = self.teardown(record, Mode::Discard) {
+            tracing::warn!(volume = %record.volume(), error = %failure.chain(), "a failed attach could not be taken back");
+        }
+    }
+
+    /// The whole of detaching. Blocking.
+    pub(crate) fn detach(&self, volume: &VolumeId, progress: &Progress) -> Result<Outcome<()>> {
+        progress.set("looking at the host");
+        let Some(mut record) = self.load(volume)? else {
+            return Ok(Outcome::AlreadySo(()));
+        };
+        let view = self.view(&record)?;
+        let nothing = view.devices.is_empty() && view.mounted.is_none() && !view.obstructed;
+        if nothing && record.intent == Intent::Released {
+            return Ok(Outcome::AlreadySo(()));
+        }
+        if view.mounted.is_some() && !view.proven {
+            tracing::error!(volume = %volume, "DATA LOSS POSSIBLE: the volume was taken away while it was mounted; what was not written yet is dropped");
+        }
+        progress.set("syncing, unmounting and removing the device");
+        let mode = if view.proven {
+            Mode::Flush
+        } else {
+            Mode::Discard
+        };
+        self.release(&mut record, mode)?;
+        Ok(Outcome::Done(()))
+    }
+
+    /// Drops the record of a released volume.
+    pub(crate) fn forget(&self, volume: &VolumeId) -> Result<()> {
+        let Some(record) = self.load(volume)? else {
+            return Ok(());
+        };
+        if self.state(&record)? != AttachmentState::Released {
+            return Err(
+                refused("the volume is not released on this host; detach it first")
+                    .with_context("volume", volume.to_string()),
+            );
+        }
+        self.steps
+            .run(Step::Forget, || self.ledger.remove(&Key::of(volume)))
+    }
+
+    /// Takes over a larger size. Blocking.
+    pub(crate) fn resize(
+        &self,
+        volume: &VolumeId,
+        size: Size,
+        progress: &Progress,
+    ) -> Result<Outcome<()>> {
+        let not_here = || {
+            error(
+                ErrorKind::NotFound,
+                "the volume is not attached to this host",
+            )
+            .with_context("volume", volume.to_string())
+        };
+        let mut record = self.load(volume)?.ok_or_else(not_here)?;
+        let view = self.view(&record)?;
+        let (true, Some((node, _))) = (view.proven, &view.mounted) else {
+            return Err(not_here());
+        };
+        if size < record.access.size {
+            return Err(error(
+                ErrorKind::OutOfRange,
+                "a volume is never made smaller",
+            ));
+        }
+        let connector = self.connector_of(&record)?;
+        let shown = || -> Result<u64> {
+            let file = node.open(OFlags::RDONLY)?;
+            sys::block_size_bytes(&file)
+                .map_err(|source| call_error("asking for the device's size", source))
+        };
+        let wanted = size.bytes() / 512 * 512;
+        if size == record.access.size && shown()? >= wanted {
+            return Ok(Outcome::AlreadySo(()));
+        }
+        progress.set("waiting for the device's new size");
+        let seen = poll_until(SIZE_PATIENCE, SIZE_INTERVAL, || {
+            connector.refresh_size(node)?;
+            Ok((shown()? >= wanted).then_some(()))
+        })?;
+        if seen.is_none() {
+            return Err(error(
+                ErrorKind::Unavailable,
+                format!(
+                    "{} shows {} bytes and not {wanted} yet",
+                    node.name,
+                    shown()?
+                ),
+            ));
+        }
+        progress.set("growing the file system");
+        let device = VerifiedDevice::verify(connector, &record, node, Use::Mounted)?;
+        self.steps.run(Step::Grow, || {
+            filesystem::grow(
+                &self.runner,
+                &device,
+                record.filesystem.kind,
+                &record.mountpoint,
+            )
+        })?;
+        record.access.size = size;
+        self.store(&record)?;
+        Ok(Outcome::Done(()))
+    }
+}

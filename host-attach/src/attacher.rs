@@ -1,0 +1,226 @@
+//! The attacher as the engine sees it: a lock a volume, a thread an operation, a deadline a call.
+//! What is done, and in which order, is in [`crate::attach`] and [`crate::teardown`].
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use storage_core::{
+    AttachVolume, Attacher, Attachment, Error, ErrorKind, Host, Outcome, Protocol, Result, Size,
+    Volume, VolumeId,
+};
+
+use crate::blocking::{Progress, Workers};
+use crate::connector::LoopConnector;
+use crate::ledger::{Key, Ledger};
+use crate::machine::{KeyLocks, Machine};
+use crate::mount::MountFolder;
+use crate::runner::Runner;
+use crate::steps::{Observer, Steps};
+
+/// Threads for operations that change the host, and again as many for looks at it.
+const THREADS_MAX: usize = 64;
+
+/// What an attacher needs to know.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The ledger's folder's parent, made with mode 0700. One attacher at a time owns it.
+    pub state_dir: PathBuf,
+    /// Where volumes are mounted; `mounts` in the state folder by default.
+    pub mounts_dir: Option<PathBuf>,
+    /// This machine.
+    pub host: Host,
+    /// The folders searched for tools (mkfs and the like); the usual four by default.
+    pub tool_dirs: Vec<PathBuf>,
+    /// How long a call waits. The work goes on after that.
+    pub patience: Duration,
+    /// Sees every step; for tests.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl Config {
+    /// The usual settings for a machine with this state folder.
+    #[must_use]
+    pub fn new(state_dir: impl Into<PathBuf>, host: Host) -> Self {
+        Self {
+            state_dir: state_dir.into(),
+            mounts_dir: None,
+            host,
+            tool_dirs: Vec::new(),
+            patience: Duration::from_secs(900),
+            observer: None,
+        }
+    }
+}
+
+/// Attaches volumes to this Linux machine.
+#[derive(Debug)]
+pub struct LinuxAttacher {
+    machine: Arc<Machine>,
+    changes: Workers,
+    looks: Workers,
+    patience: Duration,
+}
+
+impl LinuxAttacher {
+    /// Takes the state folder into possession. Changes nothing else on the host.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when another process works with this folder; otherwise when a folder
+    /// cannot be made.
+    pub fn open(config: Config) -> Result<Arc<Self>> {
+        let ledger = Ledger::open(&config.state_dir)?;
+        let mounts = MountFolder::open(
+            &config
+                .mounts_dir
+                .unwrap_or_else(|| config.state_dir.join("mounts")),
+        )?;
+        let runner = if config.tool_dirs.is_empty() {
+            Runner::default()
+        } else {
+            Runner::new(config.tool_dirs)
+        };
+        let machine = Machine {
+            loop_device: LoopConnector::new(&config.host),
+            host: config.host,
+            ledger,
+            mounts,
+            runner,
+            steps: Steps::new(config.observer),
+            locks: KeyLocks::default(),
+        };
+        Ok(Arc::new(Self {
+            machine: Arc::new(machine),
+            changes: Workers::new(THREADS_MAX),
+            looks: Workers::new(THREADS_MAX),
+            patience: config.patience,
+        }))
+    }
+
+    /// Takes down every attachment that was fenced: its device does not prove to be its volume
+    /// any more. To be called at start and from time to time; the attachments released by it are
+    /// returned, those still in use are logged and tried again by the next call.
+    ///
+    /// # Errors
+    /// When the ledger or the host cannot be read.
+    pub async fn heal(&self) -> Result<Vec<Attachment>> {
+        let machine = Arc::clone(&self.machine);
+        self.changes
+            .run("heal", self.patience, move |progress| {
+                progress.set("looking for fenced volumes");
+                machine.heal()
+            })
+            .await
+    }
+
+    /// How many operations run, or hang in the kernel, now.
+    #[must_use]
+    pub fn busy_threads(&self) -> usize {
+        self.changes.busy() + self.looks.busy()
+    }
+
+    /// Runs one change under the volume's lock. Lock and work go on when the caller leaves.
+    async fn change<T, W>(&self, operation: &'static str, volume: &VolumeId, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Machine, &Progress) -> Result<T> + Send + 'static,
+    {
+        let key = Key::of(volume);
+        let begun = tokio::time::Instant::now();
+        let turn = tokio::time::timeout(self.patience, self.machine.locks.lock(&key))
+            .await
+            .map_err(|elapsed| {
+                Error::new(
+                    ErrorKind::Busy,
+                    "an earlier operation on this volume is not done yet",
+                )
+                .with_operation(operation)
+                .with_source(elapsed)
+            })?;
+        let machine = Arc::clone(&self.machine);
+        let left = self.patience.saturating_sub(begun.elapsed());
+        let result = self.changes.run(operation, left, move |progress| {
+            let _turn = turn;
+            work(&machine, progress)
+        });
+        result
+            .await
+            .map_err(|error| error.with_context("volume", volume.to_string()))
+    }
+
+    async fn look<T, W>(&self, operation: &'static str, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Machine) -> Result<T> + Send + 'static,
+    {
+        let machine = Arc::clone(&self.machine);
+        self.looks
+            .run(operation, self.patience, move |progress| {
+                progress.set("looking at the host");
+                work(&machine)
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl Attacher for LinuxAttacher {
+    fn host(&self) -> &Host {
+        &self.machine.host
+    }
+
+    fn supports(&self, protocol: Protocol) -> Result<()> {
+        self.machine.connector(protocol)?.available()
+    }
+
+    async fn prepare(&self, volume: &Volume) -> Result<()> {
+        let volume = volume.clone();
+        self.change("prepare", &volume.id.clone(), move |machine, progress| {
+            progress.set("clearing what an earlier grant left");
+            machine.prepare(&volume)
+        })
+        .await
+    }
+
+    async fn attach(&self, request: AttachVolume) -> Result<Outcome<Attachment>> {
+        let volume = request.access.volume.clone();
+        self.change("attach", &volume, move |machine, progress| {
+            machine.attach(request, progress)
+        })
+        .await
+    }
+
+    async fn detach(&self, volume: &VolumeId) -> Result<Outcome<()>> {
+        let wanted = volume.clone();
+        self.change("detach", volume, move |machine, progress| {
+            machine.detach(&wanted, progress)
+        })
+        .await
+    }
+
+    async fn forget(&self, volume: &VolumeId) -> Result<()> {
+        let wanted = volume.clone();
+        self.change("forget", volume, move |machine, _| machine.forget(&wanted))
+            .await
+    }
+
+    async fn resize(&self, volume: &VolumeId, size: Size) -> Result<Outcome<()>> {
+        let wanted = volume.clone();
+        self.change("resize", volume, move |machine, progress| {
+            machine.resize(&wanted, size, progress)
+        })
+        .await
+    }
+
+    async fn status(&self, volume: &VolumeId) -> Result<Option<Attachment>> {
+        let wanted = volume.clone();
+        self.look("status", move |machine| machine.status(&wanted))
+            .await
+    }
+
+    async fn attachments(&self) -> Result<Vec<Attachment>> {
+        self.look("attachments", Machine::attachments).await
+    }
+}

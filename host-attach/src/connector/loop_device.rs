@@ -1,0 +1,527 @@
+//! LOOP: a simulator shows each LUN as a file `<folder>/<host>/<lun>` with its serial in
+//! `<lun>.serial`, both there exactly while the connection is. A loop device makes it a disk.
+//!
+//! A loop device behaves like an old SCSI node: it keeps the file open, answers I/O errors once
+//! the connection is gone, and serves *whatever volume is there now* when the same number is
+//! connected again. So the serial is read anew for each proof, and every device carries a marker
+//! with its volume's key and its grant's nonce, set in the same step in which it is made.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::Read;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use storage_core::{AccessPath, ErrorKind, Host, Result, Volume};
+
+use super::{Connector, Stranger};
+use crate::blocking::poll_until;
+use crate::device::BlockNode;
+use crate::failure::{call_error, errno, error, io_error, refused};
+use crate::ledger::{Key, Record};
+use crate::machine::boot_id;
+use crate::sys;
+
+/// What our markers begin with; `LO_NAME_SIZE` leaves room for a nonce and half a key.
+const MARKER: &str = "fairlead";
+
+/// Free numbers are taken by others between asking and using.
+const CONFIGURE_ATTEMPTS_MAX: usize = 32;
+const CONFIGURE_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How long a device may take to let go of its file, for instance while udev looks at it.
+const CLEAR_PATIENCE: Duration = Duration::from_secs(5);
+const CLEAR_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A serial is 24 digits; anything much longer is not one.
+const SERIAL_BYTES_MAX: u64 = 256;
+
+/// Attaches by loop devices.
+#[derive(Debug)]
+pub(crate) struct LoopConnector {
+    /// The folder name under which a simulator shows this host its LUNs.
+    host: String,
+}
+
+/// A loop device that has a file.
+struct Bound {
+    node: BlockNode,
+    /// The file's path when it was opened, without the kernel's ` (deleted)`.
+    backing: PathBuf,
+}
+
+/// What a loop device says of its maker.
+#[derive(Debug, PartialEq, Eq)]
+enum Marker {
+    /// Ours: the volume's short key and the grant's nonce, as text.
+    Ours { key: String, nonce: String },
+    /// Somebody else's, or none.
+    Foreign,
+    /// It cannot be read, as the file is out of reach.
+    Unreadable,
+}
+
+impl LoopConnector {
+    pub(crate) fn new(host: &Host) -> Self {
+        Self {
+            host: host.object_name(),
+        }
+    }
+
+    fn file(record: &Record) -> Result<&Path> {
+        match &record.access.path {
+            AccessPath::Loop { file } if file.is_absolute() => Ok(file),
+            other => Err(error(
+                ErrorKind::InvalidArgument,
+                "LOOP needs the absolute path of a file",
+            )
+            .with_context("protocol", other.protocol().to_string())),
+        }
+    }
+
+    /// Devices on the record's file or known by the record's facts, with their markers.
+    fn candidates(record: &Record) -> Result<Vec<(Bound, Marker, bool)>> {
+        let file = Self::file(record)?;
+        let mut found = Vec::new();
+        for bound in bound_devices()? {
+            let remembered = remembered(record, &bound.node)?;
+            if remembered || bound.backing == file {
+                let marker = read_marker(&bound.node)?;
+                found.push((bound, marker, remembered));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Connector for LoopConnector {
+    fn available(&self) -> Result<()> {
+        let control = Path::new("/dev/loop-control");
+        if control.exists() {
+            return Ok(());
+        }
+        Err(error(
+            ErrorKind::Unsupported,
+            "this kernel has no loop devices: /dev/loop-control is missing (modprobe loop)",
+        ))
+    }
+
+    fn owned(&self, record: &Record) -> Result<Vec<BlockNode>> {
+        let ours = Key::of(record.volume());
+        let owned = Self::candidates(record)?
+            .into_iter()
+            .filter(|(_, marker, remembered)| match marker {
+                Marker::Ours { key, .. } => key == ours.short(),
+                // The marker would tell, but the file does not answer any more: known by number and
+                // sequence in this boot, or made right before a crash, which no fact records.
+                Marker::Unreadable => *remembered || record.device.is_none(),
+                Marker::Foreign => *remembered,
+            });
+        Ok(owned.map(|(bound, ..)| bound.node).collect())
+    }
+
+    fn strangers(&self, record: &Record) -> Result<Vec<Stranger>> {
+        let ours = Key::of(record.volume());
+        let candidates = Self::candidates(record)?.into_iter();
+        Ok(candidates
+            .filter_map(|(bound, marker, remembered)| match marker {
+                Marker::Ours { key, .. } if key != ours.short() => Some(Stranger {
+                    node: bound.node,
+                    owner: Some(key),
+                }),
+                Marker::Foreign if !remembered => Some(Stranger {
+                    node: bound.node,
+                    owner: None,
+                }),
+                Marker::Unreadable if !remembered && record.device.is_some() => Some(Stranger {
+                    node: bound.node,
+                    owner: None,
+                }),
+                _ => None,
+            })
+            .collect())
+    }
+
+    fn showing(&self, volume: &Volume) -> Result<Vec<BlockNode>> {
+        let Some(identity) = &volume.identity else {
+            return Ok(Vec::new());
+        };
+        // Only files shown to this host: on a machine that plays several hosts the others'
+        // devices show the same volume rightly.
+        let for_this_host = |path: &Path| {
+            path.parent()
+                .and_then(Path::file_name)
+                .is_some_and(|name| name == self.host.as_str())
+        };
+        let bound = bound_devices()?
+            .into_iter()
+            .filter(|bound| for_this_host(&bound.backing));
+        Ok(bound
+            .filter(|bound| {
+                read_serial(&bound.backing).is_ok_and(|serial| serial == identity.serial)
+            })
+            .map(|bound| bound.node)
+            .collect())
+    }
+
+    fn canonical(&self, path: &AccessPath) -> Result<AccessPath> {
+        let AccessPath::Loop { file } = path else {
+            return Err(super::not_built(path.protocol()));
+        };
+        let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
+            return Err(error(
+                ErrorKind::InvalidArgument,
+                "LOOP needs the absolute path of a file",
+            ));
+        };
+        let folder = match fs::canonicalize(folder) {
+            Ok(folder) => folder,
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Err(not_connected(file));
+            }
+            Err(source) => return Err(io_error("looking at the LUN folder", folder, source)),
+        };
+        Ok(AccessPath::Loop {
+            file: folder.join(name),
+        })
+    }
+
+    fn reach(&self, record: &Record) -> Result<()> {
+        prove_serial(Self::file(record)?, record)
+    }
+
+    fn connect(&self, record: &Record) -> Result<BlockNode> {
+        let file = Self::file(record)?;
+        if let Some(node) = made_before(record)? {
+            return Ok(node);
+        }
+        let backing = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(file)
+            .map_err(|source| io_error("opening the LUN's file", file, source))?;
+        let metadata = backing
+            .metadata()
+            .map_err(|source| io_error("looking at the LUN's file", file, source))?;
+        if !metadata.is_file() {
+            return Err(refused("the LUN's path is not a regular file")
+                .with_context("path", file.display().to_string()));
+        }
+        bind_free_device(&backing, &marker_text(record))
+    }
+
+    fn prove_identity(&self, record: &Record, node: &BlockNode, file: &File) -> Result<()> {
+        let path = Self::file(record)?;
+        let backing = backing_of(&node.name)?
+            .ok_or_else(|| refused(format!("{} has no file any more", node.name)))?;
+        if backing != path {
+            return Err(refused(format!(
+                "{} shows {} and not {}",
+                node.name,
+                backing.display(),
+                path.display()
+            )));
+        }
+        let name = sys::loop_name(file).map_err(|source| {
+            call_error(format_args!("asking {} for its marker", node.name), source)
+        })?;
+        if name != marker_text(record).as_bytes() {
+            return Err(refused(format!(
+                "{} was not made under this grant",
+                node.name
+            )));
+        }
+        prove_serial(&backing, record)
+    }
+
+    fn disconnect(&self, record: &Record, node: &BlockNode) -> Result<()> {
+        if !self.owned(record)?.contains(node) {
+            // It went, or its name is another's by now: either way there is nothing of ours.
+            return Ok(());
+        }
+        let holders = node.holders();
+        if !holders.is_empty() {
+            return Err(error(
+                ErrorKind::Busy,
+                format!("{} is in use by {}", node.name, holders.join(", ")),
+            ));
+        }
+        let file = node.open(OFlags::RDONLY)?;
+        match sys::loop_clear(&file) {
+            Err(source) if errno(&source) != Some(Errno::NXIO) => {
+                return Err(call_error(
+                    format_args!("letting go of {}", node.name),
+                    source,
+                ));
+            }
+            _ => drop(file),
+        }
+        let gone = poll_until(CLEAR_PATIENCE, CLEAR_INTERVAL, || {
+            let same = backing_of(&node.name)?.is_some()
+                && BlockNode::read(&node.name)?.diskseq == node.diskseq;
+            Ok((!same).then_some(()))
+        })?;
+        gone.ok_or_else(|| {
+            error(
+                ErrorKind::Busy,
+                format!(
+                    "{} is still open somewhere; it goes when that is closed",
+                    node.name
+                ),
+            )
+        })
+    }
+
+    fn refresh_size(&self, node: &BlockNode) -> Result<()> {
+        let file = node.open(OFlags::RDONLY)?;
+        // Asking for the status makes the kernel ask the file system for the file's size.
+        sys::loop_name(&file).map_err(|source| call_error("asking for the file's size", source))?;
+        sys::loop_set_capacity(&file)
+            .map_err(|source| call_error("taking over the file's size", source))
+    }
+}
+
+fn marker_text(record: &Record) -> String {
+    format!(
+        "{MARKER}:{}:{}",
+        Key::of(record.volume()).short(),
+        record.nonce().simple()
+    )
+}
+
+fn parse_marker(name: &[u8]) -> Marker {
+    let text = String::from_utf8_lossy(name);
+    let mut parts = text.split(':');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(MARKER), Some(key), Some(nonce), None) => Marker::Ours {
+            key: key.to_owned(),
+            nonce: nonce.to_owned(),
+        },
+        _ => Marker::Foreign,
+    }
+}
+
+fn read_marker(node: &BlockNode) -> Result<Marker> {
+    let file = node.open(OFlags::RDONLY)?;
+    match sys::loop_name(&file) {
+        Ok(name) => Ok(parse_marker(&name)),
+        // It lost its file since we looked: nobody's device.
+        Err(source) if errno(&source) == Some(Errno::NXIO) => Ok(Marker::Foreign),
+        Err(source) => {
+            tracing::debug!(device = node.name, error = %source, "the device's marker cannot be read");
+            Ok(Marker::Unreadable)
+        }
+    }
+}
+
+/// Whether the record names this very device, in this boot and this use.
+fn remembered(record: &Record, node: &BlockNode) -> Result<bool> {
+    let Some(fact) = &record.device else {
+        return Ok(false);
+    };
+    Ok(fact.name == node.name
+        && fact.number == node.number
+        && fact.diskseq == node.diskseq
+        && fact.boot_id == boot_id()?)
+}
+
+/// The device that this grant made before a crash, if it did.
+fn made_before(record: &Record) -> Result<Option<BlockNode>> {
+    let nonce = record.nonce().simple().to_string();
+    let mut made =
+        LoopConnector::candidates(record)?
+            .into_iter()
+            .filter_map(|(bound, marker, _)| {
+                matches!(marker, Marker::Ours { nonce: found, .. } if found == nonce)
+                    .then_some(bound.node)
+            });
+    match (made.next(), made.next()) {
+        (first, None) => Ok(first),
+        (_, Some(second)) => Err(refused(format!(
+            "this grant has two devices; the second is {}",
+            second.name
+        ))),
+    }
+}
+
+/// Binds the file to a device that is free. Several may run after the same number.
+fn bind_free_device(backing: &File, marker: &str) -> Result<BlockNode> {
+    let control_path = Path::new("/dev/loop-control");
+    let control = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(control_path)
+        .map_err(|source| io_error("opening the loop control", control_path, source))?;
+    let mut attempts = 0;
+    let bound = poll_until(Duration::from_secs(5), CONFIGURE_INTERVAL, || {
+        attempts += 1;
+        if attempts > CONFIGURE_ATTEMPTS_MAX {
+            return Err(error(
+                ErrorKind::Busy,
+                "other programs took every free loop device",
+            ));
+        }
+        let number = sys::loop_get_free(&control)
+            .map_err(|source| call_error("asking for a free loop device", source))?;
+        let name = format!("loop{number}");
+        let path = Path::new("/dev").join(&name);
+        let device = match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(device) => device,
+            // devtmpfs shows a new device a moment later; or it was removed again.
+            Err(source)
+                if matches!(
+                    errno(&source),
+                    Some(Errno::NOENT | Errno::NXIO | Errno::NODEV)
+                ) =>
+            {
+                return Ok(None);
+            }
+            Err(source) => return Err(io_error("opening a loop device", &path, source)),
+        };
+        match sys::loop_configure(&device, backing, marker) {
+            Ok(()) => Ok(Some(BlockNode::read(&name)?)),
+            Err(source) if errno(&source) == Some(Errno::BUSY) => Ok(None),
+            Err(source) => Err(io_error("configuring a loop device", &path, source)),
+        }
+    })?;
+    bound.ok_or_else(|| {
+        error(
+            ErrorKind::Unavailable,
+            "no loop device became usable; is /dev a devtmpfs?",
+        )
+    })
+}
+
+/// Every loop device that has a file.
+fn bound_devices() -> Result<Vec<Bound>> {
+    let folder = Path::new("/sys/block");
+    let failed = |source| io_error("listing block devices", folder, source);
+    let mut devices = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let name = entry
+            .map_err(failed)?
+            .file_name()
+            .to_string_lossy()
+            .into_owned();
+        if !name.starts_with("loop") {
+            continue;
+        }
+        let Some(backing) = backing_of(&name)? else {
+            continue;
+        };
+        devices.push(Bound {
+            node: BlockNode::read(&name)?,
+            backing,
+        });
+    }
+    Ok(devices)
+}
+
+/// The path of a loop device's file (`loop_attr_backing_file_show`), `None` without one.
+fn backing_of(name: &str) -> Result<Option<PathBuf>> {
+    let path = Path::new("/sys/block").join(name).join("loop/backing_file");
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Some(clean_backing(&bytes))),
+        // ENOENT: not bound. ENODEV, ENXIO: unbound while we read.
+        Err(source)
+            if matches!(
+                errno(&source),
+                Some(Errno::NOENT | Errno::NODEV | Errno::NXIO)
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(source) => Err(io_error("reading a loop device's file name", &path, source)),
+    }
+}
+
+/// The kernel adds a newline, and ` (deleted)` once the name is gone or was made anew.
+fn clean_backing(bytes: &[u8]) -> PathBuf {
+    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let path = line.strip_suffix(b" (deleted)").unwrap_or(line);
+    PathBuf::from(OsString::from_vec(path.to_vec()))
+}
+
+fn prove_serial(file: &Path, record: &Record) -> Result<()> {
+    let serial = read_serial(file)?;
+    let wanted = &record.access.identity.serial;
+    if serial == *wanted {
+        return Ok(());
+    }
+    Err(refused(format!(
+        "the LUN shows the volume with serial {serial} and not {wanted}"
+    ))
+    .with_context("path", file.display().to_string()))
+}
+
+fn not_connected(file: &Path) -> storage_core::Error {
+    refused("the volume is not connected to this host")
+        .with_context("path", file.display().to_string())
+}
+
+/// The serial beside a LUN's file, read now.
+fn read_serial(file: &Path) -> Result<String> {
+    let mut name = file
+        .file_name()
+        .map(|name| name.as_bytes().to_vec())
+        .unwrap_or_default();
+    name.extend(b".serial");
+    let path = file.with_file_name(OsString::from_vec(name));
+    let read = File::open(&path).and_then(|opened| {
+        let mut text = String::new();
+        opened.take(SERIAL_BYTES_MAX).read_to_string(&mut text)?;
+        Ok(text)
+    });
+    let text = read.map_err(|source| {
+        if source.kind() == std::io::ErrorKind::NotFound {
+            not_connected(file)
+        } else {
+            io_error("reading the LUN's serial", &path, source)
+        }
+    })?;
+    let serial = text.trim();
+    if serial.is_empty() {
+        return Err(
+            refused("the LUN's serial is empty").with_context("path", path.display().to_string())
+        );
+    }
+    Ok(serial.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Marker, clean_backing, parse_marker};
+
+    #[test]
+    fn the_kernels_additions_to_a_path_are_taken_off() {
+        for text in ["/luns/h/5", "/luns/h/5\n", "/luns/h/5 (deleted)\n"] {
+            assert_eq!(clean_backing(text.as_bytes()), Path::new("/luns/h/5"));
+        }
+    }
+
+    #[test]
+    fn only_whole_markers_are_ours() {
+        let ours = Marker::Ours {
+            key: "k".to_owned(),
+            nonce: "n".to_owned(),
+        };
+        assert_eq!(parse_marker(b"fairlead:k:n"), ours);
+        for other in [
+            "",
+            "fairlead",
+            "fairlead:k",
+            "fairlead:k:n:x",
+            "/some/file",
+            "Fairlead:k:n",
+        ] {
+            assert_eq!(parse_marker(other.as_bytes()), Marker::Foreign);
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! What this host remembers of the volumes that it attached: one small file each, whole or not
+//! there, whatever happens.
+//!
+//! A record holds intent, ownership and how far formatting went, never "the current step": that
+//! is always observed. Only what stands here is ever touched. One process owns a ledger at a time.
+//!
+//! A file is a line of JSON and a line `sha256:<hex>` of the first. It is written to a temporary
+//! file, synced, renamed, and the folder is synced. A file of a newer format, or one that does
+//! not match its sum, is an error and stays as it is.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use storage_core::{Access, ErrorKind, Filesystem, FilesystemSpec, Result, VolumeId, VolumeName};
+use uuid::Uuid;
+
+use crate::failure::{error, io_error};
+use crate::mountinfo::DeviceNumber;
+
+/// The format of records that this program writes and the newest that it reads.
+const FORMAT_VERSION: u32 = 1;
+
+/// No record of ours comes near this.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What is to become of the attachment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Intent {
+    /// It is to be mounted, or is.
+    Attach,
+    /// It is to be taken down.
+    Detach,
+    /// It was taken down completely.
+    Released,
+}
+
+/// How far this host knows the volume's formatting to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "lowercase")]
+pub(crate) enum FormatPhase {
+    /// Nothing is known.
+    Unknown,
+    /// mkfs was begun by this host under the format grant with this UUID, on a device that was
+    /// blank; nothing was ever mounted since.
+    Began { filesystem: Filesystem, uuid: Uuid },
+    /// A file system is there. This host never formats the volume again.
+    Exists,
+}
+
+/// Which device was made, as of one boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeviceFact {
+    pub(crate) name: String,
+    pub(crate) number: DeviceNumber,
+    pub(crate) diskseq: u64,
+    /// `/proc/sys/kernel/random/boot_id` when it was made: void after a reboot.
+    pub(crate) boot_id: String,
+}
+
+/// Everything remembered of one volume. No secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    pub(crate) version: u32,
+    pub(crate) name: VolumeName,
+    pub(crate) object: String,
+    pub(crate) access: Access,
+    pub(crate) filesystem: FilesystemSpec,
+    pub(crate) intent: Intent,
+    pub(crate) format: FormatPhase,
+    pub(crate) mountpoint: PathBuf,
+    pub(crate) device: Option<DeviceFact>,
+}
+
+impl Record {
+    /// The format version of new records.
+    pub(crate) const VERSION: u32 = FORMAT_VERSION;
+
+    /// The volume.
+    pub(crate) const fn volume(&self) -> &VolumeId {
+        &self.access.volume
+    }
+
+    /// The grant that it is attached under.
+    pub(crate) const fn nonce(&self) -> Uuid {
+        self.access.grant.nonce
+    }
+}
+
+/// A volume's key on this host: 32 hex digits of a hash of its id, as file systems and device
+/// names do not take every id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key(String);
+
+impl Key {
+    pub(crate) fn of(volume: &VolumeId) -> Self {
+        let digest = Sha256::digest(format!("fairlead-volume:{volume}"));
+        Self(
+            digest
+                .iter()
+                .take(16)
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+        )
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first 16 digits: what fits a device's name.
+    pub(crate) fn short(&self) -> &str {
+        self.0.get(..16).unwrap_or(&self.0)
+    }
+}
+
+/// The folder of records, owned by this process.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    folder: PathBuf,
+    /// Holds the lock for as long as the ledger lives.
+    _lock: File,
+}
+
+impl Ledger {
+    /// Opens the ledger below the state folder, making both with mode 0700, and takes the lock.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when another process owns it.
+    pub(crate) fn open(state: &Path) -> Result<Self> {
+        make_private_folder(state)?;
+        let lock_path = state.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(|source| io_error("opening the lock", &lock_path, source))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|source| {
+            if source == rustix::io::Errno::WOULDBLOCK {
+                error(
+                    ErrorKind::FailedPrecondition,
+                    "another process works with this state folder",
+                )
+                .with_context("path", state.display().to_string())
+            } else {
+                io_error("locking", &lock_path, source)
+            }
+        })?;
+        let folder = state.join("ledger");
+        make_private_folder(&folder)?;
+        let ledger = Self {
+            folder,
+            _lock: lock,
+        };
+        ledger.remove_leftovers()?;
+        Ok(ledger)
+    }
+
+    /// Temporary files of a write that was cut off. The lock is ours, so nobody is writing.
+    fn remove_leftovers(&self) -> Result<()> {
+        for path in self.files("tmp")? {
+            fs::remove_file(&path)
+                .map_err(|source| io_error("removing a half-written record", &path, source))?;
+        }
+        Ok(())
+    }
+
+    fn files(&self, extension: &str) -> Result<Vec<PathBuf>> {
+        let failed = |source| io_error("reading the ledger", &self.folder, source);
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|found| found == extension) {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        Ok(paths)
+    }
+
+    fn path(&self, key: &Key) -> PathBuf {
+        self.folder.join(format!("{}.json", key.as_str()))
+    }
+
+    /// The record of a volume, if there is one.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` for a record that is damaged or of a newer format, naming the file.
+    pub(crate) fn load(&self, key: &Key) -> Result<Option<Record>> {
+        let path = self.path(key);
+        let Some(record) = read_record(&path)? else {
+            return Ok(None);
+        };
+        if Key::of(record.volume()) != *key {
+            return Err(damaged(&path, "it is another volume's record"));
+        }
+        Ok(Some(record))
+    }
+
+    /// Every record.
+    ///
+    /// # Errors
+    /// As [`Self::load`], for the first that cannot be read.
+    pub(crate) fn load_all(&self) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        for path in self.files("json")? {
+            records.extend(read_record(&path)?);
+        }
+        Ok(records)
+    }
+
+    /// Writes a record so that after any crash the old or the new one is there, whole.
+    pub(crate) fn store(&self, record: &Record) -> Result<()> {
+        let key = Key::of(record.volume());
+        // A file that we cannot read is somebody's, or a newer version's: it stays.
+        self.load(&key)?;
+        let path = self.path(&key);
+        let temporary = self.folder.join(format!("{}.tmp", key.as_str()));
+        let json = serde_json::to_string(record).map_err(|source| {
+            error(
+                ErrorKind::Unexpected,
+                "a ledger record cannot be written as JSON",
+            )
+            .with_source(source)
+        })?;
+        let text = format!("{json}\n{}\n", checksum(json.as_bytes()));
+        let failed = |source| io_error("writing a ledger record", &temporary, source);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&temporary)
+            .map_err(failed)?;
+        file.write_all(text.as_bytes()).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        fs::rename(&temporary, &path).map_err(failed)?;
+        self.sync_folder()
+    }
+
+    /// Removes a record; it may be gone already.
+    pub(crate) fn remove(&self, key: &Key) -> Result<()> {
+        let path = self.path(key);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(io_error("removing a ledger record", &path, source))
+            }
+            _ => self.sync_folder(),
+        }
+    }
+
+    fn sync_folder(&self) -> Result<()> {
+        File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|source| io_error("syncing the ledger", &self.folder, source))
+    }
+}
+
+/// Makes a folder that is root's alone, or narrows one that is there.
+pub(crate) fn make_private_folder(path: &Path) -> Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o700)))
+        .map_err(|source| io_error("making a folder", path, source))
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+fn damaged(path: &Path, what: &str) -> storage_core::Error {
+    error(
+        ErrorKind::FailedPrecondition,
+        format!("a ledger record is damaged ({what}); look at it, and move it away if the volume is not attached here"),
+    )
+    .with_context("path", path.display().to_string())
+}
+
+fn read_record(path: &Path) -> Result<Option<Record>> {
+    let mut text = String::new();
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(io_error("opening a ledger record", path, source)),
+    };
+    match file.take(FILE_BYTES_MAX).read_to_string(&mut text) {
+        Ok(_) => parse_record(&text, path).map(Some),
+        Err(source) if source.kind() == std::io::ErrorKind::InvalidData => {
+            Err(damaged(path, "it is not text"))
+        }
+        Err(source) => Err(io_error("reading a ledger record", path, source)),
+    }
+}
+
+/// The one field that every format version has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+fn parse_record(text: &str, path: &Path) -> Result<Record> {
+    let json = text.lines().next().unwrap_or_default();
+    // First the version: a newer format may sum differently.
+    let versioned: Versioned = serde_json::from_str(json)
+        .map_err(|source| damaged(path, "it has no version").with_source(source))?;
+    if versioned.version > FORMAT_VERSION {
+        return Err(error(
+            ErrorKind::FailedPrecondition,
+            format!(
+                "a ledger record was written by a newer version of this program (format {}, known up to {FORMAT_VERSION})",
+                versioned.version
+            ),
+        )
+        .with_context("path", path.display().to_string()));
+    }
+    if text != format!("{json}\n{}\n", checksum(json.as_bytes())) {
+        return Err(damaged(path, "its check sum does not match"));
+    }
+    serde_json::from_str(json)
+        .map_err(|source| damaged(path, "a field is wrong").with_source(source))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! The ledger under corruption, newer versions and two owners.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use proptest::prelude::*;
+use storage_core::{
+    Access, AccessPath, ArrayId, DeviceIdentity, ErrorKind, Filesystem, FilesystemSpec,
+    FormatGrant, Grant, Size, VolumeId, VolumeName,
+};
+use uuid::Uuid;
+
+use super::{FormatPhase, Intent, Key, Ledger, Record, checksum, parse_record};
+
+fn record(object: &str) -> Record {
+    let volume = VolumeId::new(ArrayId::new("array-1"), object).unwrap();
+    let name: VolumeName = serde_json::from_str("\"data\"").unwrap();
+    Record {
+        version: Record::VERSION,
+        name,
+        object: "ns-data".into(),
+        access: Access {
+            volume,
+            path: AccessPath::Loop {
+                file: "/luns/h/5".into(),
+            },
+            identity: DeviceIdentity {
+                serial: "ABC".into(),
+                wwid: "3624a9370abc".into(),
+            },
+            size: Size::from_gib(1),
+            grant: Grant {
+                nonce: Uuid::from_u128(1),
+                host: "h".into(),
+            },
+            format_grant: Some(FormatGrant {
+                filesystem: Filesystem::Ext4,
+                uuid: Uuid::from_u128(2),
+            }),
+        },
+        filesystem: FilesystemSpec {
+            kind: Filesystem::Ext4,
+            create_options: vec![],
+            mount_options: vec!["noatime".into()],
+        },
+        intent: Intent::Attach,
+        format: FormatPhase::Began {
+            filesystem: Filesystem::Ext4,
+            uuid: Uuid::from_u128(2),
+        },
+        mountpoint: "/m/data-1".into(),
+        device: None,
+    }
+}
+
+#[test]
+fn a_record_survives_the_round_trip_and_is_roots_alone() {
+    let state = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(state.path()).unwrap();
+    let record = record("o-1");
+    let key = Key::of(record.volume());
+    assert_eq!(ledger.load(&key).unwrap(), None);
+    ledger.store(&record).unwrap();
+    assert_eq!(ledger.load(&key).unwrap().unwrap(), record);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&ledger.path(&key)), 0o600);
+    assert_eq!(mode(&state.path().join("ledger")), 0o700);
+    ledger.remove(&key).unwrap();
+    ledger.remove(&key).unwrap();
+    assert!(ledger.load_all().unwrap().is_empty());
+}
+
+#[test]
+fn one_process_owns_a_ledger() {
+    let state = tempfile::tempdir().unwrap();
+    let first = Ledger::open(state.path()).unwrap();
+    let error = Ledger::open(state.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+    drop(first);
+    Ledger::open(state.path()).unwrap();
+}
+
+#[test]
+fn a_newer_record_is_refused_and_stays_untouched() {
+    let state = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(state.path()).unwrap();
+    let record = record("o-1");
+    let key = Key::of(record.volume());
+    let text = "{\"version\":2,\"something\":\"else\"}\nanother kind of sum\n";
+    fs::write(ledger.path(&key), text).unwrap();
+    for error in [
+        ledger.load(&key).unwrap_err(),
+        ledger.load_all().unwrap_err(),
+        ledger.store(&record).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+        assert!(error.message().contains("newer"), "{error}");
+        assert!(error.to_string().contains(key.as_str()), "{error}");
+    }
+    assert_eq!(fs::read_to_string(ledger.path(&key)).unwrap(), text);
+}
+
+#[test]
+fn a_write_that_was_cut_off_leaves_the_old_record() {
+    let state = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(state.path()).unwrap();
+    let record = record("o-1");
+    let key = Key::of(record.volume());
+    ledger.store(&record).unwrap();
+    let leftover = state
+        .path()
+        .join("ledger")
+        .join(format!("{}.tmp", key.as_str()));
+    fs::write(&leftover, "{\"version\":1,").unwrap();
+    drop(ledger);
+    let ledger = Ledger::open(state.path()).unwrap();
+    assert!(!leftover.exists());
+    assert_eq!(ledger.load(&key).unwrap().unwrap(), record);
+}
+
+#[test]
+fn another_volumes_record_under_this_key_is_refused() {
+    let state = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(state.path()).unwrap();
+    let (one, two) = (record("o-1"), record("o-2"));
+    ledger.store(&one).unwrap();
+    fs::copy(
+        ledger.path(&Key::of(one.volume())),
+        ledger.path(&Key::of(two.volume())),
+    )
+    .unwrap();
+    assert!(ledger.load(&Key::of(two.volume())).is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_single_changed_byte_goes_unseen(position in any::<prop::sample::Index>(), flip in 1_u8..=255) {
+        let json = serde_json::to_string(&record("o-1")).unwrap();
+        let text = format!("{json}\n{}\n", checksum(json.as_bytes()));
+        let mut bytes = text.clone().into_bytes();
+        let index = position.index(bytes.len());
+        bytes[index] ^= flip;
+        if let Ok(changed) = String::from_utf8(bytes) {
+            prop_assert!(parse_record(&changed, Path::new("f")).is_err());
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_without_a_panic(text in ".{0,200}") {
+        prop_assert!(parse_record(&text, Path::new("f")).is_err());
+    }
+}

@@ -1,0 +1,101 @@
+//! What every operation works with: the ledger, the mount folder, the connectors, the tools and
+//! the observer. The order of steps is in [`crate::attach`] and [`crate::teardown`].
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use storage_core::{Attachment, AttachmentState, Host, Protocol, Result, VolumeId};
+use tokio::sync::OwnedMutexGuard;
+
+use crate::connector::{Connector, LoopConnector, not_built};
+use crate::failure::io_error;
+use crate::ledger::{FormatPhase, Key, Ledger, Record};
+use crate::mount::MountFolder;
+use crate::runner::Runner;
+use crate::steps::{Step, Steps};
+
+/// The host and our memory of it. Blocking: runs on the threads of [`crate::blocking`] only.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) host: Host,
+    pub(crate) ledger: Ledger,
+    pub(crate) mounts: MountFolder,
+    pub(crate) runner: Runner,
+    pub(crate) steps: Steps,
+    pub(crate) locks: KeyLocks,
+    pub(crate) loop_device: LoopConnector,
+}
+
+impl Machine {
+    /// The connector of a protocol.
+    ///
+    /// # Errors
+    /// `Unsupported` for what this build cannot attach.
+    pub(crate) fn connector(&self, protocol: Protocol) -> Result<&dyn Connector> {
+        match protocol {
+            Protocol::Loop => Ok(&self.loop_device),
+            other => Err(not_built(other)),
+        }
+    }
+
+    pub(crate) fn connector_of(&self, record: &Record) -> Result<&dyn Connector> {
+        self.connector(record.access.path.protocol())
+    }
+
+    /// Writes a record, as a step.
+    pub(crate) fn store(&self, record: &Record) -> Result<()> {
+        self.steps.run(Step::Record, || self.ledger.store(record))
+    }
+
+    pub(crate) fn load(&self, volume: &VolumeId) -> Result<Option<Record>> {
+        self.ledger.load(&Key::of(volume))
+    }
+}
+
+/// The record as the traits show it.
+pub(crate) fn attachment(record: &Record, state: AttachmentState) -> Attachment {
+    Attachment {
+        volume: record.volume().clone(),
+        name: record.name.clone(),
+        object: record.object.clone(),
+        nonce: record.nonce(),
+        state,
+        mountpoint: record.mountpoint.clone(),
+        formatted: record.format == FormatPhase::Exists,
+    }
+}
+
+/// This boot's id; facts about devices are void under another.
+pub(crate) fn boot_id() -> Result<String> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    let text =
+        fs::read_to_string(path).map_err(|source| io_error("reading the boot id", path, source))?;
+    Ok(text.trim().to_owned())
+}
+
+/// One lock a volume. Work on different volumes never waits for each other.
+#[derive(Debug, Default)]
+pub(crate) struct KeyLocks {
+    locks: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl KeyLocks {
+    fn of(&self, key: &Key) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that nobody holds or waits for are forgotten.
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(locks.entry(key.clone()).or_default())
+    }
+
+    /// Waits for the volume's turn, first come first served.
+    pub(crate) async fn lock(&self, key: &Key) -> OwnedMutexGuard<()> {
+        self.of(key).lock_owned().await
+    }
+
+    /// The volume's lock if it is free now.
+    pub(crate) fn try_lock(&self, key: &Key) -> Option<OwnedMutexGuard<()>> {
+        self.of(key).try_lock_owned().ok()
+    }
+}

@@ -1,0 +1,212 @@
+//! Observing: what the host has of a volume now, whatever the ledger hoped for; and making ready
+//! for a publish by clearing what an earlier grant left.
+//!
+//! Nothing is ever inferred from a step that was once done. After kill -9 or a reboot the same
+//! looks decide what comes next.
+
+use storage_core::{Attachment, AttachmentState, Result, Volume};
+
+use crate::device::{BlockNode, Use, VerifiedDevice};
+use crate::failure::refused;
+use crate::ledger::{FormatPhase, Intent, Key, Record};
+use crate::machine::{Machine, attachment};
+use crate::mount::{is_healthy, mounts_at};
+use crate::mountinfo::MountEntry;
+use crate::teardown::Mode;
+
+/// What the host has of one record.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// The record's devices.
+    pub(crate) devices: Vec<BlockNode>,
+    /// The mount at the record's place, if one of its devices is mounted there.
+    pub(crate) mounted: Option<(BlockNode, MountEntry)>,
+    /// Whether something else is mounted at the record's place.
+    pub(crate) obstructed: bool,
+    /// Whether the mounted device proves, now, to be the volume under the record's grant.
+    pub(crate) proven: bool,
+}
+
+impl Machine {
+    /// Looks at the host.
+    pub(crate) fn view(&self, record: &Record) -> Result<View> {
+        let connector = self.connector_of(record)?;
+        let devices = connector.owned(record)?;
+        let top = mounts_at(&record.mountpoint)?.pop();
+        let mounted = top.clone().and_then(|entry| {
+            let node = devices.iter().find(|node| node.number == entry.device)?;
+            Some((node.clone(), entry))
+        });
+        let proven = match &mounted {
+            None => false,
+            Some((node, _)) => VerifiedDevice::verify(connector, record, node, Use::Mounted)
+                .inspect_err(|error| tracing::warn!(volume = %record.volume(), device = node.name, error = %error.chain(), "the mounted device does not prove to be the volume"))
+                .is_ok(),
+        };
+        Ok(View {
+            obstructed: top.is_some() && mounted.is_none(),
+            devices,
+            mounted,
+            proven,
+        })
+    }
+
+    /// Whether the file system is mounted, on the proven device, and works.
+    pub(crate) fn is_intact(&self, record: &Record, view: &View, ask_device: bool) -> bool {
+        view.proven
+            && view
+                .mounted
+                .as_ref()
+                .is_some_and(|(_, entry)| is_healthy(entry, &record.filesystem, ask_device))
+    }
+
+    /// The record's state, observed.
+    pub(crate) fn state(&self, record: &Record) -> Result<AttachmentState> {
+        let view = self.view(record)?;
+        Ok(match record.intent {
+            Intent::Attach if self.is_intact(record, &view, false) => AttachmentState::Mounted,
+            Intent::Released if view.devices.is_empty() && view.mounted.is_none() => {
+                AttachmentState::Released
+            }
+            _ => AttachmentState::Incomplete,
+        })
+    }
+
+    /// One volume's attachment.
+    pub(crate) fn status(&self, volume: &storage_core::VolumeId) -> Result<Option<Attachment>> {
+        let Some(record) = self.load(volume)? else {
+            return Ok(None);
+        };
+        Ok(Some(attachment(&record, self.state(&record)?)))
+    }
+
+    /// Every attachment.
+    pub(crate) fn attachments(&self) -> Result<Vec<Attachment>> {
+        let records = self.ledger.load_all()?;
+        records
+            .iter()
+            .map(|record| Ok(attachment(record, self.state(record)?)))
+            .collect()
+    }
+
+    /// Clears what an earlier grant left, before the next is given.
+    pub(crate) fn prepare(&self, volume: &Volume) -> Result<()> {
+        if let Some(mut record) = self.load(&volume.id)? {
+            let view = self.view(&record)?;
+            if self.is_intact(&record, &view, true) {
+                return Ok(());
+            }
+            self.clear(&mut record, &view)?;
+        }
+        // What is left now is not ours to touch.
+        let connector_views = self.loop_device_showing(volume)?;
+        if connector_views.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = connector_views.into_iter().map(|node| node.name).collect();
+        Err(refused(format!(
+            "{} on this host still shows the volume, and the ledger does not know it; detach it by hand",
+            names.join(", ")
+        ))
+        .with_context("volume", volume.id.to_string()))
+    }
+
+    fn loop_device_showing(&self, volume: &Volume) -> Result<Vec<BlockNode>> {
+        use crate::connector::Connector;
+        self.loop_device.showing(volume)
+    }
+
+    /// Takes down what is not intact. What can still be proven is written back first; what cannot
+    /// must not write any more.
+    pub(crate) fn clear(&self, record: &mut Record, view: &View) -> Result<()> {
+        let nothing = view.devices.is_empty() && view.mounted.is_none() && !view.obstructed;
+        if nothing && record.intent == Intent::Released {
+            return Ok(());
+        }
+        let mode = if view.proven {
+            Mode::Flush
+        } else {
+            Mode::Discard
+        };
+        self.release(record, mode)
+    }
+
+    /// Takes down everything of the record and remembers that.
+    pub(crate) fn release(&self, record: &mut Record, mode: Mode) -> Result<()> {
+        if record.intent != Intent::Detach {
+            record.intent = Intent::Detach;
+            self.store(record)?;
+        }
+        self.teardown(record, mode)?;
+        record.intent = Intent::Released;
+        record.device = None;
+        self.store(record)
+    }
+
+    /// What a fenced host does: takes down every attachment whose device does not prove to be its
+    /// volume any more. Volumes that something else works on are left to that.
+    pub(crate) fn heal(&self) -> Result<Vec<Attachment>> {
+        let mut released = Vec::new();
+        for record in self.ledger.load_all()? {
+            let key = Key::of(record.volume());
+            let Some(_turn) = self.locks.try_lock(&key) else {
+                continue;
+            };
+            // Read again under the lock.
+            let Some(mut record) = self.ledger.load(&key)? else {
+                continue;
+            };
+            let view = self.view(&record)?;
+            if view.devices.is_empty() || view.proven || record.intent == Intent::Released {
+                continue;
+            }
+            match self.release(&mut record, Mode::Discard) {
+                Ok(()) => released.push(attachment(&record, AttachmentState::Released)),
+                Err(error) => {
+                    tracing::error!(volume = %record.volume(), error = %error.chain(), "a fenced volume could not be taken down")
+                }
+            }
+        }
+        Ok(released)
+    }
+
+    /// Takes down another volume's device that lies on this volume's path: the array reuses LUN
+    /// numbers, and the old device now shows the new volume.
+    pub(crate) fn evict_strangers(&self, record: &Record) -> Result<()> {
+        for stranger in self.connector_of(record)?.strangers(record)? {
+            let name = stranger.node.name;
+            let records = self.ledger.load_all()?;
+            let owner = stranger.owner.as_deref().and_then(|short| {
+                records
+                    .into_iter()
+                    .find(|candidate| Key::of(candidate.volume()).short() == short)
+            });
+            let Some(owner) = owner else {
+                return Err(refused(format!(
+                    "{name} already shows this LUN, and the ledger does not know it; detach it by hand"
+                )));
+            };
+            let key = Key::of(owner.volume());
+            let Some(_turn) = self.locks.try_lock(&key) else {
+                return Err(crate::failure::error(
+                    storage_core::ErrorKind::Busy,
+                    format!(
+                        "{name} of the volume {} has to go first, and something works on it",
+                        owner.volume()
+                    ),
+                ));
+            };
+            if let Some(mut owner) = self.ledger.load(&key)? {
+                tracing::error!(volume = %owner.volume(), device = name, "a device of an earlier connection shows another volume: taken down without writing");
+                self.release(&mut owner, Mode::Discard)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file system is known to be there, for a record carried over from an earlier
+    /// grant.
+    pub(crate) fn carried_format(previous: Option<&Record>) -> FormatPhase {
+        previous.map_or(FormatPhase::Unknown, |record| record.format.clone())
+    }
+}

@@ -1,0 +1,201 @@
+//! Taking a volume down: sync and look at the result, unmount, see that nobody else holds it,
+//! remove the device, see it gone. Nothing is forced; what is in the way is named.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use storage_core::{ErrorKind, Result};
+
+use crate::blocking::poll_until;
+use crate::device::BlockNode;
+use crate::failure::error;
+use crate::ledger::Record;
+use crate::machine::Machine;
+use crate::mount::{mounts_at, open_root, remove_mountpoint, unmount_all};
+use crate::mountinfo::{ForeignMount, MountEntry, foreign_mounts, own_mounts};
+use crate::steps::Step;
+use crate::sys;
+
+/// How long a superblock may live on after the last unmount (a probe of udev, a closing file).
+const SUPERBLOCK_PATIENCE: Duration = Duration::from_secs(2);
+const SUPERBLOCK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// What becomes of data that is not written yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// It is written back: the device is proven to be the volume, under its own grant.
+    Flush,
+    /// It must not be written: the grant is over, or the device may show another volume by now.
+    Discard,
+}
+
+/// Who has a device's file system mounted.
+struct Users {
+    ours: Vec<MountEntry>,
+    /// In this namespace, at another place.
+    elsewhere: Vec<MountEntry>,
+    /// In other namespaces, and not going away with ours.
+    foreign: Vec<ForeignMount>,
+}
+
+impl Users {
+    fn of(node: &BlockNode, mountpoint: &Path) -> Result<Self> {
+        let mounts = own_mounts()?
+            .into_iter()
+            .filter(|entry| entry.device == node.number);
+        let (ours, elsewhere): (Vec<_>, Vec<_>) =
+            mounts.partition(|entry| entry.target == mountpoint);
+        // A namespace that receives our mounts receives our unmount too.
+        let follows =
+            |entry: &MountEntry| ours.iter().any(|own| !own.peers.is_disjoint(&entry.peers));
+        let foreign = foreign_mounts(node.number)
+            .into_iter()
+            .filter(|found| !follows(&found.entry))
+            .collect();
+        Ok(Self {
+            ours,
+            elsewhere,
+            foreign,
+        })
+    }
+
+    /// `Busy` if anybody but us has it.
+    fn only_us(&self, node: &BlockNode) -> Result<()> {
+        let elsewhere = self
+            .elsewhere
+            .iter()
+            .map(|entry| format!("it is also mounted at {}", entry.target.display()));
+        let others: Vec<String> = elsewhere
+            .chain(self.foreign.iter().map(ToString::to_string))
+            .collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        Err(error(
+            ErrorKind::Busy,
+            format!(
+                "the file system on {} is in use: {}",
+                node.name,
+                others.join("; ")
+            ),
+        ))
+    }
+
+    /// Ways to the root of the file system, wherever it is visible.
+    fn roots(&self) -> Vec<MountEntry> {
+        let own = self.ours.iter().chain(&self.elsewhere).cloned();
+        let foreign = self.foreign.iter().map(|found| {
+            let below = found
+                .entry
+                .target
+                .strip_prefix("/")
+                .unwrap_or(&found.entry.target);
+            let target = PathBuf::from(format!("/proc/{}/root", found.pid)).join(below);
+            MountEntry {
+                target,
+                ..found.entry.clone()
+            }
+        });
+        own.chain(foreign).collect()
+    }
+}
+
+impl Machine {
+    /// Takes down everything of the record that is on the host.
+    ///
+    /// # Errors
+    /// `Busy` with who holds it; what was done by then stays done, and the next call goes on.
+    pub(crate) fn teardown(&self, record: &Record, mode: Mode) -> Result<()> {
+        let connector = self.connector_of(record)?;
+        let devices = connector.owned(record)?;
+        for node in &devices {
+            self.release_filesystem(record, node, mode)?;
+        }
+        // A mount of ours whose device is not known any more: in our private folder, so ours.
+        for entry in mounts_at(&record.mountpoint)? {
+            self.shut_down(&[entry])?;
+        }
+        self.unmount(record)?;
+        if record.mountpoint.exists() {
+            self.steps.run(Step::RemoveMountpoint, || {
+                remove_mountpoint(&record.mountpoint)
+            })?;
+        }
+        for node in &devices {
+            self.steps
+                .run(Step::Disconnect, || connector.disconnect(record, node))?;
+        }
+        Ok(())
+    }
+
+    /// Unmounts one device's file system and sees its superblock gone.
+    fn release_filesystem(&self, record: &Record, node: &BlockNode, mode: Mode) -> Result<()> {
+        let users = Users::of(node, &record.mountpoint)?;
+        if mode == Mode::Discard {
+            self.shut_down(&users.roots())?;
+        }
+        users.only_us(node)?;
+        if mode == Mode::Flush
+            && let Some(entry) = users.ours.last()
+        {
+            self.steps.run(Step::Sync, || sync(record, entry))?;
+        }
+        self.unmount(record)?;
+        let gone = poll_until(SUPERBLOCK_PATIENCE, SUPERBLOCK_INTERVAL, || {
+            Ok((!node.superblock_alive()).then_some(()))
+        })?;
+        if gone.is_some() {
+            return Ok(());
+        }
+        Users::of(node, &record.mountpoint)?.only_us(node)?;
+        Err(error(
+            ErrorKind::Busy,
+            format!(
+                "the file system on {} is still alive: lazily unmounted, or held by an open file",
+                node.name
+            ),
+        ))
+    }
+
+    fn unmount(&self, record: &Record) -> Result<()> {
+        if mounts_at(&record.mountpoint)?.is_empty() {
+            return Ok(());
+        }
+        self.steps
+            .run(Step::Unmount, || unmount_all(&record.mountpoint))
+    }
+
+    /// Stops a file system for good, so that nothing written under an old grant reaches the
+    /// device under a new one. Programs that use it get errors from here on.
+    fn shut_down(&self, roots: &[MountEntry]) -> Result<()> {
+        let Some(entry) = roots.first() else {
+            return Ok(());
+        };
+        self.steps.run(Step::ShutDown, || {
+            let stopped = open_root(entry).and_then(|root| {
+                sys::shut_down_filesystem(&root).map_err(|source| {
+                    crate::failure::io_error("shutting the file system down", &entry.target, source)
+                })
+            });
+            if let Err(failure) = stopped {
+                // EIO: it has stopped by itself. Anything else: it still has to be unmounted.
+                tracing::warn!(error = %failure.chain(), "the file system could not be shut down");
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Writes back and looks at the result: umount(2) succeeds although writes were lost.
+fn sync(record: &Record, entry: &MountEntry) -> Result<()> {
+    let root = open_root(entry)?;
+    if let Err(source) = rustix::fs::syncfs(&root) {
+        tracing::error!(
+            volume = %record.volume(),
+            path = %entry.target.display(),
+            error = %source,
+            "DATA LOSS POSSIBLE: not everything could be written before the unmount"
+        );
+    }
+    Ok(())
+}

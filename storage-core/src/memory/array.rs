@@ -196,8 +196,20 @@ impl MemoryArray {
 
     /// Moves an object to another name and state in one step.
     pub(super) fn rename(&self, id: &str, to: &str, state: VolumeState) -> Result<()> {
+        self.rename_if(id, to, state, |_| Ok(()))
+    }
+
+    /// As [`Self::rename`], if the object as it is then allows it.
+    pub(super) fn rename_if(
+        &self,
+        id: &str,
+        to: &str,
+        state: VolumeState,
+        allow: impl FnOnce(&Object) -> Result<()>,
+    ) -> Result<()> {
         let mut objects = self.lock();
         let from = find_key(&objects, id).ok_or_else(gone)?;
+        objects.get(&from).ok_or_else(gone).and_then(allow)?;
         let key = to.to_ascii_lowercase();
         if key != from && objects.contains_key(&key) {
             return Err(

@@ -128,6 +128,29 @@ impl MemoryBackend {
         }
     }
 
+    /// Whether another namespace's record says that the object is not ours to touch.
+    fn is_foreign(&self, object: &Object) -> bool {
+        let record = object.record.as_ref();
+        record.is_some_and(|record| record.namespace != self.namespace.as_str())
+    }
+
+    /// The array's word decides, not the caller's value.
+    fn removable(&self, object: &Object) -> Result<()> {
+        if object.record.is_none() || self.is_foreign(object) {
+            return Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                "the object carries no record of this namespace",
+            ));
+        }
+        match object.hosts.first() {
+            Some(host) => Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                format!("the volume is connected to host {host}"),
+            )),
+            None => Ok(()),
+        }
+    }
+
     fn by_id(&self, id: &VolumeId) -> Result<Option<Volume>> {
         if id.array() != self.array.id() {
             return Ok(None);
@@ -136,13 +159,29 @@ impl MemoryBackend {
         let Some(object) = objects.values().find(|object| object.id == id.object()) else {
             return Ok(None);
         };
-        let Some(name) = plain_name(&self.namespace, &object.object)
-            .or_else(|| object.record.as_ref().map(|record| record.name.clone()))
-        else {
-            return Ok(None);
+        // Another namespace's object is not there; one without record is by its plain name.
+        let name = match &object.record {
+            Some(record) if record.namespace == self.namespace.as_str() => record.name.clone(),
+            Some(_) => return Ok(None),
+            None => match plain_name(&self.namespace, &object.object) {
+                Some(name) => name,
+                None => return Ok(None),
+            },
         };
         self.volume(object, &name).map(Some)
     }
+}
+
+/// How the answer to "where to go on" begins; the last object's id follows.
+const CONTINUATION: &str = "after:";
+
+fn continuation(token: &str) -> Result<&str> {
+    token.strip_prefix(CONTINUATION).ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidArgument,
+            "the listing cannot go on from there: it is no answer of this backend",
+        )
+    })
 }
 
 fn tentative_prefix(namespace: &Namespace) -> String {
@@ -239,6 +278,7 @@ impl Backend for MemoryBackend {
     async fn list(&self, request: ListVolumes) -> Result<VolumePage> {
         self.array.reachable()?;
         let limit = request.limit.unwrap_or(PAGE).clamp(1, PAGE);
+        let after = request.after.as_deref().map(continuation).transpose()?;
         let objects = self.array.lock();
         let mut volumes: Vec<Volume> = objects
             .values()
@@ -250,12 +290,7 @@ impl Backend for MemoryBackend {
                 ours.then(|| self.volume(object, &record.name).ok())
                     .flatten()
             })
-            .filter(|volume| {
-                request
-                    .after
-                    .as_deref()
-                    .is_none_or(|after| volume.id.object() > after)
-            })
+            .filter(|volume| after.is_none_or(|after| volume.id.object() > after))
             .collect();
         drop(objects);
         volumes.sort_by(|a, b| a.id.cmp(&b.id));
@@ -264,7 +299,7 @@ impl Backend for MemoryBackend {
         let next = volumes
             .last()
             .filter(|_| more)
-            .map(|last| last.id.object().to_owned());
+            .map(|last| format!("{CONTINUATION}{}", last.id.object()));
         Ok(VolumePage { volumes, next })
     }
 
@@ -272,6 +307,9 @@ impl Backend for MemoryBackend {
         self.array.reachable()?;
         let size = self.capabilities().round(request.size)?;
         let changed = self.array.change(request.volume.id.object(), |object| {
+            if object.state != VolumeState::Ready || self.is_foreign(object) {
+                return Err(gone());
+            }
             if size < object.size {
                 return Err(Error::new(
                     ErrorKind::OutOfRange,
@@ -293,28 +331,25 @@ impl Backend for MemoryBackend {
     async fn delete(&self, request: DeleteVolume) -> Result<Outcome<()>> {
         self.array.reachable()?;
         let volume = &request.volume;
-        if volume.ownership == Ownership::Unrecorded {
-            return Err(Error::new(
-                ErrorKind::FailedPrecondition,
-                "the object carries no record",
-            ));
-        }
-        let current = self.by_id(&volume.id)?;
-        if current.is_none_or(|current| current.state == VolumeState::Destroyed) {
-            return Ok(Outcome::AlreadySo(()));
-        }
-        self.array
-            .change(volume.id.object(), |object| match object.hosts.first() {
-                Some(host) => Err(Error::new(
-                    ErrorKind::FailedPrecondition,
-                    format!("the volume is connected to host {host}"),
-                )),
-                None => Ok(()),
-            })?;
         let trash = trash_name(&self.namespace, &volume.name, Uuid::new_v4());
-        self.array
-            .rename(volume.id.object(), &trash, VolumeState::Destroyed)?;
-        Ok(Outcome::Done(()))
+        let state = VolumeState::Destroyed;
+        let mut already = false;
+        let removed = self
+            .array
+            .rename_if(volume.id.object(), &trash, state, |object| {
+                already = object.state == VolumeState::Destroyed;
+                if already {
+                    return Err(gone());
+                }
+                self.removable(object)
+            });
+        match removed {
+            Ok(()) => Ok(Outcome::Done(())),
+            Err(error) if already || error.kind() == ErrorKind::NotFound => {
+                Ok(Outcome::AlreadySo(()))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn publish(&self, request: PublishVolume) -> Result<Outcome<Access>> {
@@ -322,7 +357,8 @@ impl Backend for MemoryBackend {
         let host = request.host.object_name();
         let volume = &request.volume;
         self.array.change(volume.id.object(), |object| {
-            if object.object != volume.object || object.state != VolumeState::Ready {
+            let usable = object.state == VolumeState::Ready && !self.is_foreign(object);
+            if object.object != volume.object || !usable {
                 return Err(gone());
             }
             if let Some(holder) = object.hosts.iter().find(|holder| **holder != host) {
@@ -407,6 +443,9 @@ impl Backend for MemoryBackend {
     async fn withdraw_format_grant(&self, volume: &Volume) -> Result<Outcome<()>> {
         self.array.reachable()?;
         self.array.change(volume.id.object(), |object| {
+            if self.is_foreign(object) {
+                return Err(gone());
+            }
             let taken = object
                 .record
                 .as_mut()

@@ -1,0 +1,15 @@
+//! The cases for [`storage_core::Backend`], one function each, by topic.
+//!
+//! Cases speak to nodes that repeat passing failures (see [`crate::Retrying`]), so the same ones
+//! run with and without faults.
+
+pub mod create;
+pub mod delete;
+pub mod errors;
+pub mod expand;
+pub mod get;
+pub mod idempotency;
+pub mod list;
+pub mod names;
+pub mod publish;
+pub mod unpublish;

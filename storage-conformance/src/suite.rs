@@ -1,0 +1,148 @@
+//! The lists of cases, and the macros that make a test of each.
+
+/// Expands to one `#[tokio::test]` for each case of [`crate::backend`], in a module for each
+/// topic. The argument is an expression for a new [`crate::Harness`]; it is evaluated in each test
+/// and may await. Names in it are resolved one module below the place of the macro, into which
+/// everything from that place is imported.
+#[macro_export]
+macro_rules! backend_suite {
+    ($harness:expr) => {
+        $crate::case_tests! { backend, $harness;
+            create {
+                a_created_volume_is_got_and_listed,
+                sizes_are_rounded_up,
+                sizes_above_the_maximum_are_refused,
+                what_was_asked_for_is_recorded,
+                a_volume_without_grant_has_none,
+                an_object_without_record_keeps_its_name,
+                a_destroyed_object_keeps_its_name,
+                a_dropped_create_is_finished_by_the_next,
+            }
+            get {
+                absent_is_none,
+                names_are_exact,
+                another_cluster_sees_nothing,
+                an_object_without_record_is_found_by_its_exact_name,
+                an_identity_survives_the_name,
+            }
+            list {
+                an_empty_namespace_lists_nothing,
+                pages_hold_each_volume_once,
+                changes_meanwhile_do_not_disturb_the_others,
+                a_foreign_continuation_is_refused,
+                only_recorded_volumes_of_the_namespace_are_listed,
+            }
+            expand {
+                a_volume_grows,
+                a_volume_never_shrinks,
+                growth_is_rounded_and_limited,
+                racing_growth_ends_at_the_largest,
+                a_published_volume_grows,
+                a_removed_volume_does_not_grow,
+            }
+            publish {
+                access_is_complete,
+                publishing_again_gives_the_same_grant,
+                a_second_host_is_refused_with_the_holder,
+                racing_hosts_end_with_one_grant,
+                a_new_grant_after_unpublish,
+                a_foreign_host_is_refused,
+                a_removed_volume_is_not_found,
+                volumes_of_one_host_have_paths_of_their_own,
+                the_format_grant_is_read_anew,
+            }
+            unpublish {
+                access_ends,
+                unpublishing_again_is_so_already,
+                another_hosts_access_stays,
+                a_removed_volume_is_so_already,
+            }
+            delete {
+                a_deleted_volume_is_gone,
+                deleting_again_is_so_already,
+                a_connected_volume_stays_as_it_is,
+                a_new_volume_has_a_new_identity,
+                a_late_delete_spares_the_new_volume,
+                other_late_calls_spare_the_new_volume,
+                an_object_without_record_is_not_deleted,
+                another_clusters_volume_is_not_deleted,
+                racing_deletes_agree,
+            }
+            names {
+                names_that_differ_in_case_are_two_volumes,
+                every_allowed_name_works,
+                long_names_with_one_beginning_differ,
+                a_name_in_the_form_of_a_hash_is_another_volume,
+                names_in_the_form_of_reserved_ones_work,
+                clusters_whose_objects_have_one_name_stay_apart,
+            }
+            errors {
+                a_silent_array_is_never_an_empty_one,
+                what_needs_no_array_works_without,
+                telemetry_is_plausible,
+                refusals_are_final_and_speak,
+            }
+            idempotency {
+                creating_again_gives_the_same_volume,
+                racing_creates_of_one_name_give_one_volume,
+                racing_creates_of_many_names_give_all,
+                the_format_grant_is_withdrawn_once,
+                a_life_can_be_lived_again_and_again,
+                nothing_is_left_over,
+            }
+        }
+    };
+}
+
+/// Expands to one `#[tokio::test]` for each case of [`crate::attach`], as [`crate::backend_suite`]
+/// does; the argument is an expression for a new [`crate::AttachHarness`].
+#[macro_export]
+macro_rules! attach_suite {
+    ($harness:expr) => {
+        $crate::case_tests! { attach, $harness;
+            attaching {
+                a_published_volume_is_mounted,
+                attaching_again_is_so_already,
+                another_grant_never_reuses_a_mount,
+                a_blank_volume_without_grant_is_not_formatted,
+                a_formatted_volume_needs_no_grant,
+                what_is_unknown_is_absent,
+            }
+            detaching {
+                a_detached_volume_is_released_until_forgotten,
+                detaching_again_is_so_already,
+                a_mounted_volume_is_not_forgotten,
+                a_volume_moves_and_comes_back,
+            }
+        }
+    };
+}
+
+/// Makes the tests of a list of cases.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! case_tests {
+    ($suite:ident, $harness:expr; $($topic:ident { $($case:ident,)* })*) => {
+        $(
+            mod $topic {
+                #[allow(
+                    unused_imports,
+                    clippy::allow_attributes,
+                    reason = "the harness's expression may need none of them"
+                )]
+                use super::*;
+                $(
+                    #[tokio::test]
+                    async fn $case() {
+                        let name = concat!(stringify!($topic), "::", stringify!($case));
+                        let harness = $harness;
+                        $crate::run(name, harness, async |harness| {
+                            $crate::$suite::$topic::$case(harness).await
+                        })
+                        .await;
+                    }
+                )*
+            }
+        )*
+    };
+}

@@ -1,6 +1,30 @@
-//! Stateful simulators of storage arrays: HTTPS, faults by seed, LUNs as files.
+#![doc = include_str!("../README.md")]
 
+mod array;
+mod calls;
+mod clock;
+mod config;
+mod control;
+mod events;
+mod faults;
+mod flasharray;
 pub mod lun_table;
 pub mod luns;
+mod query;
+mod server;
+mod sessions;
+mod simulator;
+mod store;
 
+pub use array::{Array, ConnectionInfo};
+pub use calls::Call;
+pub use config::{ArrayConfig, SimConfig};
+pub use events::{ConnectionEvent, ConnectionEventKind};
+pub use faults::{FaultAction, FaultKind, FaultPlan, FaultRule, LunFaultPlan};
+pub use flasharray::state::{
+    Connection, ConnectionTarget, Destroyed, Host, HostGroup, Limits, OnDestroy, Origin, Qos,
+    Snapshot, SpaceLeft, Tag, Volume,
+};
+pub use flasharray::{Performance, Port};
 pub use lun_table::{Lun, LunCounters, LunEvent, LunFaults, LunOperation, LunTable};
+pub use simulator::{Simulator, SimulatorBuilder, StartError};

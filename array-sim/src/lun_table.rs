@@ -118,17 +118,13 @@ impl LunTable {
         self.read(|hosts| hosts.get(host)?.get(&number).cloned())
     }
 
-    /// Runs one operation of the data path on the volume that `host` sees at a LUN number, or
-    /// returns `None` if there is none. The connection is held while `operation` runs: a
-    /// disconnect waits for it, so no write lands after a host was told to be disconnected.
-    /// `operation` must be short (one system call) and must not change this table.
-    pub fn with_lun<T>(
-        &self,
-        host: &str,
-        number: u16,
-        operation: impl FnOnce(&Lun) -> T,
-    ) -> Option<T> {
-        self.read(|hosts| Some(operation(hosts.get(host)?.get(&number)?)))
+    /// Runs one read or write while the host's LUN cannot change. A disconnect waits for it, so
+    /// that nothing written under a connection lands after the connection's removal was answered.
+    /// Keep it short: hold delays back before, not inside. `None`: the host has no such LUN, and
+    /// nothing was run.
+    #[must_use]
+    pub fn with_lun<T>(&self, host: &str, number: u16, run: impl FnOnce(&Lun) -> T) -> Option<T> {
+        self.read(|hosts| hosts.get(host)?.get(&number).map(run))
     }
 
     /// The known hosts, in order.

@@ -1,0 +1,542 @@
+//! One simulated array, and the handle by which tests drive it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::TcpSocket;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::calls::{Call, CallLog};
+use crate::clock::SimClock;
+use crate::config::ArrayConfig;
+use crate::events::ConnectionEvent;
+use crate::faults::{FaultKind, FaultPlan, FaultRule, Faults};
+use crate::flasharray::routes::Handler;
+use crate::flasharray::state::{Host, HostGroup, Refusal, Snapshot, Volume};
+use crate::flasharray::{Core, Performance, Reply, Request, Settings};
+use crate::lun_table::{LunOperation, LunTable};
+use crate::luns::LunMount;
+use crate::server::{Listener, reserve, serve_call};
+use crate::store::Identity;
+
+/// Everything of one array. Held by its handles and by the tasks that serve it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: ArrayConfig,
+    pub(crate) clock: Arc<SimClock>,
+    pub(crate) faults: Faults,
+    pub(crate) calls: CallLog,
+    pub(crate) sessions: crate::sessions::Sessions,
+    pub(crate) silent: watch::Sender<bool>,
+    identity: Identity,
+    luns: LunTable,
+    core: Mutex<Core>,
+    tasks: Mutex<JoinSet<()>>,
+    address: SocketAddr,
+    tls: Arc<rustls::ServerConfig>,
+    listener: tokio::sync::Mutex<Option<Listener>>,
+    mount: Mutex<Option<LunMount>>,
+    lun_folder: Option<PathBuf>,
+    /// Keeps the port while the array is stopped.
+    _port: TcpSocket,
+}
+
+impl Shared {
+    pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(crate) fn session_is_good(&self, session: Option<&str>) -> bool {
+        session.is_some_and(|session| {
+            self.sessions
+                .check(session, self.clock.now_ms(), self.config.idle_timeout_ms)
+        })
+    }
+
+    /// Runs one call in one step.
+    pub(crate) fn run(&self, handler: Handler, request: &Request) -> Result<Reply, Refusal> {
+        let (result, removed) = {
+            let mut core = self.core();
+            core.space = self.faults.plan().space;
+            let result = core.expire().and_then(|()| handler(&mut core, request));
+            (result, core.take_removed())
+        };
+        if !removed.is_empty()
+            && let Some(mount) = &*self.mount.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            for serial in removed {
+                mount.forget_volume(&serial);
+            }
+        }
+        result
+    }
+
+    /// Runs a task that ends with the array.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+
+    /// Ends everything at once, as if the process were killed.
+    pub(crate) fn abort(&self) {
+        if let Ok(mut listener) = self.listener.try_lock()
+            && let Some(listener) = listener.take()
+        {
+            listener.abort();
+        }
+        self.tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .abort_all();
+    }
+}
+
+/// Handle of a running array. Clones are the same array.
+#[derive(Debug, Clone)]
+pub struct Array {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// A connection as `/connections` lists it, by name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[non_exhaustive]
+pub struct ConnectionInfo {
+    /// The volume's name.
+    pub volume: String,
+    /// The volume's serial.
+    pub serial: String,
+    /// The host; `None` for a connection of a group without members.
+    pub host: Option<String>,
+    /// The host group, for a shared connection.
+    pub host_group: Option<String>,
+    /// LUN, or NSID for a host that speaks NVMe only.
+    pub lun: u16,
+}
+
+/// What is needed to open an array, besides its configuration.
+pub(crate) struct Place<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) lun_folder: Option<PathBuf>,
+    pub(crate) seed: u64,
+    pub(crate) log_calls: bool,
+}
+
+impl Array {
+    pub(crate) async fn open(config: ArrayConfig, place: Place<'_>) -> io::Result<Self> {
+        let folder = place.folder;
+        std::fs::create_dir_all(folder)?;
+        let mut identity = Identity::open(folder, &config.name, config.api_token.as_deref())?;
+        let wanted = if config.port == 0 {
+            identity.port.unwrap_or(0)
+        } else {
+            config.port
+        };
+        let (port, address) = match reserve(SocketAddr::new(config.bind, wanted)) {
+            // The port of the last run was only a preference.
+            Err(_) if config.port == 0 && wanted != 0 => reserve(SocketAddr::new(config.bind, 0))?,
+            reserved => reserved?,
+        };
+        identity.set_port(address.port())?;
+        let clock = Arc::new(SimClock::new(config.clock_offset_ms));
+        let luns = LunTable::new();
+        let core = Core::open(
+            folder,
+            settings(&config, &identity.id),
+            Arc::clone(&clock),
+            luns.clone(),
+        )?;
+        let calls = CallLog::default();
+        if place.log_calls {
+            calls.write_to(&folder.join("rest.log"))?;
+        }
+        let mount = match &place.lun_folder {
+            Some(folder) => Some(crate::luns::mount(luns.clone(), folder)?),
+            None => None,
+        };
+        let array = Self {
+            shared: Arc::new(Shared {
+                faults: Faults::new(place.seed, &config.name, FaultPlan::default()),
+                calls,
+                sessions: crate::sessions::Sessions::default(),
+                silent: watch::Sender::new(false),
+                tls: tls(&identity)?,
+                luns,
+                core: Mutex::new(core),
+                tasks: Mutex::new(JoinSet::new()),
+                address,
+                listener: tokio::sync::Mutex::new(None),
+                mount: Mutex::new(mount),
+                lun_folder: place.lun_folder,
+                _port: port,
+                identity,
+                clock,
+                config,
+            }),
+        };
+        array.set_faults(array.shared.config.faults.clone());
+        array.start().await?;
+        Ok(array)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.config.name
+    }
+
+    /// Its id, a uuid, as `/arrays` says.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.shared.identity.id
+    }
+
+    /// `https://127.0.0.1:PORT`, the same for its whole life.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://{}", self.shared.address)
+    }
+
+    /// Where it listens when it is not stopped.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// The API token that it accepts.
+    #[must_use]
+    pub fn api_token(&self) -> &str {
+        &self.shared.identity.api_token
+    }
+
+    /// Its certificate.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &str {
+        &self.shared.identity.certificate_pem
+    }
+
+    /// Where its certificate lies.
+    #[must_use]
+    pub fn certificate_path(&self) -> &Path {
+        &self.shared.identity.certificate_path
+    }
+
+    /// SHA-256 of its certificate (DER), lower-case hexadecimal without separators.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.shared.identity.fingerprint
+    }
+
+    /// Where its LUNs are shown as files, if they are.
+    #[must_use]
+    pub fn lun_folder(&self) -> Option<&Path> {
+        self.shared.lun_folder.as_deref()
+    }
+
+    /// Which host sees what; also the faults and counters of the data path.
+    #[must_use]
+    pub fn luns(&self) -> &LunTable {
+        &self.shared.luns
+    }
+
+    /// Listens again after [`Array::stop`]. Does nothing if it listens.
+    ///
+    /// # Errors
+    /// If the port cannot be bound.
+    pub async fn start(&self) -> io::Result<()> {
+        let mut listener = self.shared.listener.lock().await;
+        if listener.is_some() {
+            return Ok(());
+        }
+        let router = Router::new()
+            .fallback(serve_call)
+            .with_state(Arc::clone(&self.shared));
+        *listener = Some(Listener::start(
+            self.shared.address,
+            Arc::clone(&self.shared.tls),
+            self.shared.silent.subscribe(),
+            router,
+        )?);
+        Ok(())
+    }
+
+    /// Stops listening and ends all connections; new ones are refused until [`Array::start`].
+    /// Calls that are running are dropped where they wait, and late ones never take effect. State
+    /// and sessions stay; so does the data path.
+    pub async fn stop(&self) {
+        let listener = self.shared.listener.lock().await.take();
+        let tasks = {
+            let mut tasks = self
+                .shared
+                .tasks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *tasks)
+        };
+        drop(tasks);
+        if let Some(listener) = listener {
+            listener.stop().await;
+        }
+    }
+
+    /// In silence connections are accepted and nothing is ever answered. What arrived in silence
+    /// is not served when it ends.
+    pub fn set_silent(&self, silent: bool) {
+        self.shared.silent.send_replace(silent);
+    }
+
+    /// The faults in force.
+    #[must_use]
+    pub fn faults(&self) -> FaultPlan {
+        self.shared.faults.plan()
+    }
+
+    /// Replaces the faults in force. Rules stay.
+    pub fn set_faults(&self, plan: FaultPlan) {
+        let luns = self.shared.luns.faults();
+        luns.set_delay(
+            LunOperation::Read,
+            Duration::from_millis(plan.luns.read_delay_ms),
+        );
+        luns.set_delay(
+            LunOperation::Write,
+            Duration::from_millis(plan.luns.write_delay_ms),
+        );
+        luns.fail_all(LunOperation::Read, plan.luns.fail_reads);
+        luns.fail_all(LunOperation::Write, plan.luns.fail_writes);
+        self.shared.faults.set_plan(plan);
+    }
+
+    /// Adds a fault for certain calls.
+    pub fn add_rule(&self, rule: FaultRule) {
+        self.shared.faults.add_rule(rule);
+    }
+
+    /// Ends all faults and rules, of the data path too, and releases held calls.
+    pub fn clear_faults(&self) {
+        self.set_faults(FaultPlan::default());
+        self.shared.luns.faults().clear();
+        self.shared.faults.clear();
+    }
+
+    /// How often each kind of fault struck.
+    #[must_use]
+    pub fn fault_counts(&self) -> BTreeMap<FaultKind, u64> {
+        self.shared.faults.counts()
+    }
+
+    /// How many calls a rule holds right now.
+    #[must_use]
+    pub fn held_calls(&self) -> usize {
+        self.shared.faults.held()
+    }
+
+    /// Lets the calls go on that are held right now.
+    pub fn release_held(&self) {
+        self.shared.faults.release();
+    }
+
+    /// Ends all sessions: the next call of each client is answered with 401.
+    pub fn expire_sessions(&self) {
+        self.shared.sessions.close_all();
+    }
+
+    /// How many sessions are open.
+    #[must_use]
+    pub fn open_sessions(&self) -> usize {
+        self.shared.sessions.count()
+    }
+
+    /// Sets the array's clock forward: sessions age, and what is pending eradication goes when
+    /// its time is up.
+    pub fn advance_clock(&self, by: Duration) {
+        self.shared.clock.advance(by);
+    }
+
+    /// The array's clock, milliseconds since the epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.shared.clock.now_ms()
+    }
+
+    /// What `/arrays/performance` says from now on.
+    pub fn set_performance(&self, performance: Performance) {
+        self.shared.core().settings.performance = performance;
+    }
+
+    /// Bytes in use besides what the volumes hold, from now on.
+    pub fn set_used(&self, bytes: u64) {
+        self.shared.core().settings.used = bytes;
+    }
+
+    /// The calls so far, oldest first; logins and discovery too.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.shared.calls.all()
+    }
+
+    /// The calls so far, which are then forgotten, counters too.
+    #[must_use]
+    pub fn take_calls(&self) -> Vec<Call> {
+        self.shared.calls.take()
+    }
+
+    /// How many calls there were of each kind: `GET volumes` and so on.
+    #[must_use]
+    pub fn call_counts(&self) -> BTreeMap<String, u64> {
+        self.shared.calls.counts()
+    }
+
+    /// The largest number of calls that ran at once since the log was last taken.
+    #[must_use]
+    pub fn peak_calls(&self) -> usize {
+        self.shared.calls.peak()
+    }
+
+    /// Every change of a host's access to a volume since the start, oldest first.
+    #[must_use]
+    pub fn connection_events(&self) -> Vec<ConnectionEvent> {
+        self.shared.core().audit.all()
+    }
+
+    /// All volumes, destroyed ones too, oldest first.
+    #[must_use]
+    pub fn volumes(&self) -> Vec<Volume> {
+        self.shared.core().state.volumes.iter().cloned().collect()
+    }
+
+    /// A volume by name, ignoring case.
+    #[must_use]
+    pub fn volume(&self, name: &str) -> Option<Volume> {
+        self.shared.core().state.volumes.by_name(name).cloned()
+    }
+
+    /// All snapshots, destroyed ones too, by full name.
+    #[must_use]
+    pub fn snapshots(&self) -> BTreeMap<String, Snapshot> {
+        let core = self.shared.core();
+        let snapshots = core.state.snapshots.iter();
+        snapshots
+            .map(|snapshot| (core.state.snapshot_name(snapshot), snapshot.clone()))
+            .collect()
+    }
+
+    /// All hosts, oldest first.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<Host> {
+        self.shared.core().state.hosts.iter().cloned().collect()
+    }
+
+    /// All host groups, oldest first.
+    #[must_use]
+    pub fn host_groups(&self) -> Vec<HostGroup> {
+        self.shared.core().state.groups.iter().cloned().collect()
+    }
+
+    /// All connections, by volume and host.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        let core = self.shared.core();
+        let state = &core.state;
+        let mut connections: Vec<ConnectionInfo> = state
+            .connections
+            .iter()
+            .flat_map(|connection| state.sides(connection))
+            .filter_map(|side| {
+                let volume = state.volumes.get(side.connection.volume)?;
+                let host = side.host.and_then(|host| state.hosts.get(host));
+                let group = side.group.and_then(|group| state.groups.get(group));
+                Some(ConnectionInfo {
+                    volume: volume.name.clone(),
+                    serial: volume.serial.clone(),
+                    host: host.map(|host| host.name.clone()),
+                    host_group: group.map(|group| group.name.clone()),
+                    lun: side.connection.number,
+                })
+            })
+            .collect();
+        connections.sort();
+        connections
+    }
+
+    /// The file with the bytes of a volume or snapshot, by serial. It may be shorter than the
+    /// volume; what is missing reads as zeros.
+    #[must_use]
+    pub fn data_file(&self, serial: &str) -> PathBuf {
+        self.shared.core().data.path(serial)
+    }
+
+    /// Unmounts the LUN folder, if there is one.
+    ///
+    /// # Errors
+    /// If it is busy, or cannot be unmounted.
+    pub fn unmount_luns(&self) -> io::Result<()> {
+        let mount = self
+            .shared
+            .mount
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        mount.map_or(Ok(()), LunMount::unmount)
+    }
+}
+
+fn settings(config: &ArrayConfig, id: &str) -> Settings {
+    let short: String = id
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(16)
+        .collect();
+    Settings {
+        id: id.to_owned(),
+        name: config.name.clone(),
+        version: config.purity_version.clone(),
+        model: config.model.clone(),
+        iqn: config
+            .iqn
+            .clone()
+            .unwrap_or_else(|| format!("iqn.2010-06.com.purestorage:flasharray.{short}")),
+        nqn: config
+            .nqn
+            .clone()
+            .unwrap_or_else(|| format!("nqn.2010-06.com.purestorage:flasharray.{short}")),
+        ports: config.ports.clone(),
+        capacity: config.capacity,
+        used: config.used,
+        performance: config.performance,
+        idle_timeout_ms: config.idle_timeout_ms,
+        eradication_delay_ms: config.eradication_delay_ms,
+        eradication_disabled: config.eradication_disabled,
+        limits: config.limits,
+        on_destroy: config.on_destroy,
+    }
+}
+
+fn tls(identity: &Identity) -> io::Result<Arc<rustls::ServerConfig>> {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let certificate = CertificateDer::from_pem_slice(identity.certificate_pem.as_bytes())
+        .map_err(io::Error::other)?;
+    let key =
+        PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).map_err(io::Error::other)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .map_err(io::Error::other)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,199 @@
+//! The control listener: what tests do by the library, for those outside the process. Plain HTTP
+//! on an address of its own, so that it answers whatever happens to the arrays. It asks for no
+//! password: keep it on the loopback address.
+//!
+//! ```text
+//! GET    /sim/arrays                       what there is
+//! GET    /sim/arrays/NAME/faults           plan in force and counters
+//! PUT    /sim/arrays/NAME/faults           replace the plan (JSON)
+//! DELETE /sim/arrays/NAME/faults           end all faults and rules
+//! POST   /sim/arrays/NAME/rules            add a rule (JSON)
+//! POST   /sim/arrays/NAME/release          let held calls go on
+//! POST   /sim/arrays/NAME/down | up        stop listening, listen again
+//! POST   /sim/arrays/NAME/silent | answer  keep silent, answer again
+//! POST   /sim/arrays/NAME/expire-sessions
+//! POST   /sim/arrays/NAME/advance-clock    {"ms": 86400000}
+//! GET    /sim/arrays/NAME/calls            the log of calls
+//! DELETE /sim/arrays/NAME/calls            the same, and forget them
+//! GET    /sim/arrays/NAME/events           who got and lost access to what, when
+//! GET    /sim/arrays/NAME/state            volumes, snapshots, hosts, connections
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::array::Array;
+use crate::faults::{FaultPlan, FaultRule};
+
+/// A running control listener. Dropping it stops it.
+#[derive(Debug)]
+pub(crate) struct Control {
+    address: SocketAddr,
+    server: JoinHandle<()>,
+}
+
+impl Control {
+    pub(crate) async fn start(address: &str, arrays: Vec<Array>) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let router = Router::new()
+            .route("/sim/arrays", get(list))
+            .route("/sim/arrays/{name}/{what}", any(one))
+            .with_state(arrays);
+        let server = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "the control listener ended");
+            }
+        });
+        Ok(Self { address, server })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// What the binary prints, and GET `/sim/arrays` answers.
+pub(crate) fn describe(array: &Array) -> Value {
+    json!({
+        "name": array.name(),
+        "id": array.id(),
+        "url": array.url(),
+        "api_token": array.api_token(),
+        "certificate": array.certificate_path(),
+        "fingerprint": array.fingerprint(),
+        "lun_folder": array.lun_folder(),
+    })
+}
+
+async fn list(State(arrays): State<Vec<Array>>) -> Json<Value> {
+    Json(json!({ "arrays": arrays.iter().map(describe).collect::<Vec<_>>() }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    ms: u64,
+}
+
+/// The answer to what cannot be done.
+struct Wrong(StatusCode, String);
+
+impl From<String> for Wrong {
+    fn from(text: String) -> Self {
+        Self(StatusCode::BAD_REQUEST, text)
+    }
+}
+
+async fn one(
+    State(arrays): State<Vec<Array>>,
+    Path((name, what)): Path<(String, String)>,
+    method: Method,
+    body: Bytes,
+) -> Response {
+    let Some(array) = arrays.iter().find(|array| array.name() == name) else {
+        return wrong(StatusCode::NOT_FOUND, &format!("no array {name}"));
+    };
+    match act(array, method.as_str(), &what, &body).await {
+        Ok(value) => Json(value).into_response(),
+        Err(Wrong(status, text)) => wrong(status, &text),
+    }
+}
+
+fn wrong(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({ "error": text }))).into_response()
+}
+
+async fn act(array: &Array, method: &str, what: &str, body: &[u8]) -> Result<Value, Wrong> {
+    match (method, what) {
+        ("GET", "faults") => Ok(json!({
+            "plan": array.faults(),
+            "counts": array.fault_counts(),
+            "held": array.held_calls(),
+        })),
+        ("PUT", "faults") => {
+            let plan: FaultPlan = parse(body)?;
+            let problems = plan.problems();
+            if !problems.is_empty() {
+                return Err(problems.join("; ").into());
+            }
+            array.set_faults(plan);
+            Ok(json!({}))
+        }
+        ("DELETE", "faults") => {
+            array.clear_faults();
+            Ok(json!({}))
+        }
+        ("POST", "rules") => {
+            let rule: FaultRule = parse(body)?;
+            array.add_rule(rule);
+            Ok(json!({}))
+        }
+        ("POST", "release") => {
+            array.release_held();
+            Ok(json!({}))
+        }
+        ("POST", "down") => {
+            array.stop().await;
+            Ok(json!({}))
+        }
+        ("POST", "up") => array
+            .start()
+            .await
+            .map(|()| json!({}))
+            .map_err(|error| Wrong(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+        ("POST", "silent" | "answer") => {
+            array.set_silent(what == "silent");
+            Ok(json!({}))
+        }
+        ("POST", "expire-sessions") => {
+            array.expire_sessions();
+            Ok(json!({}))
+        }
+        ("POST", "advance-clock") => {
+            let advance: Advance = parse(body)?;
+            array.advance_clock(Duration::from_millis(advance.ms));
+            Ok(json!({}))
+        }
+        ("GET", "calls") => Ok(json!({ "calls": array.calls(), "counts": array.call_counts() })),
+        ("DELETE", "calls") => {
+            let counts = array.call_counts();
+            Ok(json!({ "calls": array.take_calls(), "counts": counts }))
+        }
+        ("GET", "events") => Ok(json!({ "events": array.connection_events() })),
+        ("GET", "state") => Ok(json!({
+            "volumes": array.volumes(),
+            "snapshots": array.snapshots(),
+            "hosts": array.hosts(),
+            "host_groups": array.host_groups(),
+            "connections": array.connections(),
+        })),
+        _ => Err(Wrong(
+            StatusCode::NOT_FOUND,
+            format!("there is no {method} {what}"),
+        )),
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
+    serde_json::from_slice(body).map_err(|error| error.to_string().into())
+}

@@ -1,0 +1,179 @@
+//! The calls of the array: which exist, since when, and with which parameters.
+//!
+//! Each function of the modules below is one call, thin: it decodes, lets the state plan, commits,
+//! and renders. Its doc says where the call's behaviour is from: *documented* (the vendor's REST
+//! documents, `FlashArray REST API` 2.2, 2.26 and 2.50), *observed* (public clients depend on it)
+//! or *assumed* (`docs/assumptions.md`).
+
+mod array;
+mod connections;
+mod groups;
+mod hosts;
+mod select;
+mod snapshots;
+mod tags;
+mod volumes;
+
+use super::state::Refusal;
+use super::{Core, Reply, Request, RestVersion};
+
+/// A parameter, and the first REST 2.x minor version that has it.
+type Param = (&'static str, u32);
+
+pub(crate) type Handler = fn(&mut Core, &Request) -> Result<Reply, Refusal>;
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct Route {
+    method: &'static str,
+    path: &'static str,
+    /// The first REST 2.x minor version that has the call.
+    since: u32,
+    params: &'static [&'static [Param]],
+    /// Whether it may copy a volume's bytes, and so take a while.
+    pub(crate) copies: bool,
+    pub(crate) run: Handler,
+}
+
+/// What every listing takes.
+const LIST: &[Param] = &[
+    ("continuation_token", 0),
+    ("filter", 0),
+    ("limit", 0),
+    ("offset", 0),
+    ("sort", 0),
+    ("total_item_count", 0),
+];
+const TOTAL: &[Param] = &[("total_only", 0)];
+const DESTROYED: &[Param] = &[("destroyed", 0)];
+const NAMES: &[Param] = &[("names", 0)];
+const NAMES_IDS: &[Param] = &[("names", 0), ("ids", 0)];
+const HISTORY: &[Param] = &[("start_time", 0), ("end_time", 0), ("resolution", 0)];
+/// Protection groups came to POST `/volumes` with 2.16.
+const PROTECTION: &[Param] = &[
+    ("add_to_protection_group_ids", 16),
+    ("add_to_protection_group_names", 16),
+    ("with_default_protection", 16),
+];
+const PROTECTION_MOVE: &[Param] = &[
+    ("add_to_protection_group_ids", 16),
+    ("add_to_protection_group_names", 16),
+    ("remove_from_protection_group_ids", 16),
+    ("remove_from_protection_group_names", 16),
+];
+const SOURCES: &[Param] = &[("source_names", 0), ("source_ids", 0)];
+const RESOURCES: &[Param] = &[("resource_names", 0), ("resource_ids", 0)];
+const MEMBERS: &[Param] = &[("group_names", 0), ("member_names", 0)];
+/// `volume_ids` is in 2.26 and not in 2.2; the version in between is not known.
+const CONNECTION: &[Param] = &[
+    ("volume_names", 0),
+    ("volume_ids", 3),
+    ("host_names", 0),
+    ("host_group_names", 0),
+];
+const ENDPOINTS: &[Param] = &[("protocol_endpoint_names", 0), ("protocol_endpoint_ids", 3)];
+/// Several arrays as one: 2.38 and later.
+const FLEET: &[Param] = &[("context_names", 38), ("allow_errors", 38)];
+
+macro_rules! route {
+    ($method:literal $path:literal, $since:literal, [$($params:expr),*], $run:path) => {
+        route!(@ $method, $path, $since, [$($params),*], $run, false)
+    };
+    (copies $method:literal $path:literal, $since:literal, [$($params:expr),*], $run:path) => {
+        route!(@ $method, $path, $since, [$($params),*], $run, true)
+    };
+    (@ $method:literal, $path:literal, $since:literal, [$($params:expr),*], $run:path, $copies:literal) => {
+        Route {
+            method: $method,
+            path: $path,
+            since: $since,
+            params: &[$($params,)* FLEET],
+            copies: $copies,
+            run: $run,
+        }
+    };
+}
+
+static ROUTES: &[Route] = &[
+    route!("GET" "volumes", 0, [LIST, TOTAL, DESTROYED, NAMES_IDS], volumes::list),
+    route!(copies "POST" "volumes", 0, [NAMES, &[("overwrite", 0)], PROTECTION], volumes::create),
+    route!("PATCH" "volumes", 0, [NAMES_IDS, &[("truncate", 0)], PROTECTION_MOVE], volumes::patch),
+    route!("DELETE" "volumes", 0, [NAMES_IDS], volumes::eradicate),
+    route!("GET" "volumes/space", 0, [LIST, TOTAL, DESTROYED, NAMES_IDS, HISTORY], volumes::space),
+    route!("GET" "volumes/tags", 2,
+        [LIST, RESOURCES, &[("namespaces", 2), ("resource_destroyed", 0)]], tags::list),
+    route!("DELETE" "volumes/tags", 2, [RESOURCES, &[("namespaces", 0), ("keys", 0)]], tags::delete),
+    route!("PUT" "volumes/tags/batch", 2, [RESOURCES], tags::put),
+    route!("GET" "volume-snapshots", 0, [LIST, TOTAL, DESTROYED, NAMES_IDS, SOURCES], snapshots::list),
+    route!(copies "POST" "volume-snapshots", 0,
+        [SOURCES, &[("on", 0), ("allow_throttle", 16)]], snapshots::create),
+    route!("PATCH" "volume-snapshots", 0, [NAMES_IDS, &[("replication_snapshot", 16)]], snapshots::patch),
+    route!("DELETE" "volume-snapshots", 0,
+        [NAMES_IDS, &[("replication_snapshot", 16)]], snapshots::eradicate),
+    route!("GET" "hosts", 0, [LIST, NAMES], hosts::list),
+    route!("POST" "hosts", 0, [NAMES], hosts::create),
+    route!("PATCH" "hosts", 0, [NAMES], hosts::patch),
+    route!("DELETE" "hosts", 0, [NAMES], hosts::delete),
+    route!("GET" "host-groups", 0, [LIST, NAMES], groups::list),
+    route!("POST" "host-groups", 0, [NAMES], groups::create),
+    route!("PATCH" "host-groups", 0, [NAMES], groups::patch),
+    route!("DELETE" "host-groups", 0, [NAMES], groups::delete),
+    route!("GET" "host-groups/hosts", 0, [LIST, MEMBERS], groups::list_members),
+    route!("POST" "host-groups/hosts", 0, [MEMBERS], groups::join),
+    route!("DELETE" "host-groups/hosts", 0, [MEMBERS], groups::leave),
+    route!("GET" "hosts/host-groups", 0, [LIST, MEMBERS], groups::list_members),
+    route!("POST" "hosts/host-groups", 0, [MEMBERS], groups::join),
+    route!("DELETE" "hosts/host-groups", 0, [MEMBERS], groups::leave),
+    route!("GET" "connections", 0, [LIST, CONNECTION, ENDPOINTS], connections::list),
+    route!("POST" "connections", 0, [CONNECTION], connections::create),
+    route!("DELETE" "connections", 0, [CONNECTION], connections::delete),
+    route!("GET" "ports", 0, [LIST, NAMES], array::ports),
+    // In 2.26 and not in 2.2; the version in between is not known.
+    route!("GET" "network-interfaces", 3, [LIST, NAMES], array::interfaces),
+    route!("GET" "arrays", 0, [LIST], array::arrays),
+    route!("GET" "arrays/space", 0, [LIST, HISTORY], array::space),
+    route!("GET" "arrays/performance", 0, [LIST, HISTORY, &[("protocol", 0)]], array::performance),
+    route!("GET" "controllers", 2, [LIST, NAMES], array::controllers),
+    route!("GET" "hardware", 0, [LIST, NAMES], array::hardware),
+];
+
+/// Finds the call and checks its parameters.
+///
+/// # Errors
+/// 404 for a path that this version does not have, 405 for a method that the path does not have,
+/// 400 for a parameter that the call does not have. All assumed.
+pub(crate) fn find(method: &str, path: &str, request: &Request) -> Result<&'static Route, Refusal> {
+    let version = request.version;
+    let mut routes = ROUTES
+        .iter()
+        .filter(|route| route.path == path && RestVersion(route.since) <= version)
+        .peekable();
+    if routes.peek().is_none() {
+        return Err(Refusal::with_status(
+            404,
+            format!("REST {version} has no endpoint {path}."),
+            None,
+        ));
+    }
+    let Some(route) = routes.find(|route| route.method == method) else {
+        return Err(Refusal::with_status(
+            405,
+            format!("Method {method} is not allowed on {path}."),
+            None,
+        ));
+    };
+    let known = |name: &str| {
+        route
+            .params
+            .iter()
+            .flat_map(|params| params.iter())
+            .any(|(param, since)| *param == name && RestVersion(*since) <= version)
+    };
+    match request.params.names().find(|name| !known(name)) {
+        None => Ok(route),
+        Some(name) => Err(Refusal::new(
+            format!("Query parameter {name} is not supported."),
+            None,
+        )),
+    }
+}

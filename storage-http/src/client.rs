@@ -69,6 +69,15 @@ impl Client {
             .await
     }
 
+    /// Makes sure that there is a session, so that what a login learns is known.
+    ///
+    /// # Errors
+    /// Those of the login; stage `NotSent` with [`HttpError::login`].
+    pub async fn connect(&self, deadline: Instant) -> Result<(), HttpError> {
+        let name = Call::get("(login)").name();
+        self.0.session(name, None, deadline).await.map(drop)
+    }
+
     /// What was sent so far.
     #[must_use]
     pub fn calls(&self) -> &Calls {

@@ -1,0 +1,136 @@
+//! `/volumes`.
+
+use serde::{Deserialize, Serialize};
+use storage_http::{Call, Method, Page};
+
+use super::Api;
+use crate::error::{Failure, REPEATABLE};
+
+/// A volume as the array describes it `[2.26, Volume]`.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct WireVolume {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// 24 hexadecimal digits.
+    pub(crate) serial: String,
+    /// Bytes.
+    pub(crate) provisioned: u64,
+    /// Milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub(crate) created: Option<u64>,
+    #[serde(default)]
+    pub(crate) destroyed: bool,
+    #[serde(default)]
+    pub(crate) space: Option<WireSpace>,
+}
+
+/// What a volume or an array occupies, in bytes `[2.26, Space]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct WireSpace {
+    /// In newer versions.
+    pub(crate) total_used: Option<u64>,
+    /// In all versions, called deprecated in newer ones.
+    pub(crate) total_physical: Option<u64>,
+}
+
+impl WireSpace {
+    pub(crate) fn used(&self) -> Option<u64> {
+        self.total_used.or(self.total_physical)
+    }
+}
+
+#[derive(Serialize)]
+struct NewVolume {
+    provisioned: u64,
+}
+
+#[derive(Default, Serialize)]
+struct VolumeChange<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provisioned: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destroyed: Option<bool>,
+}
+
+impl Api {
+    /// POST `/volumes?names=` `[2.26]`.
+    pub(crate) async fn make_volume(
+        &self,
+        name: &str,
+        provisioned: u64,
+    ) -> Result<Option<WireVolume>, Failure> {
+        let call = Call::new(Method::Post, "/volumes", REPEATABLE)
+            .query("names", name)
+            .json(&NewVolume { provisioned });
+        self.changed(call).await
+    }
+
+    /// GET `/volumes?filter=`, destroyed ones included `[2.26]`.
+    pub(crate) async fn find_volumes(&self, filter: String) -> Result<Vec<WireVolume>, Failure> {
+        self.list(Call::get("/volumes").query("filter", filter))
+            .await
+    }
+
+    /// One page of GET `/volumes?filter=`, without destroyed ones `[2.26]`.
+    pub(crate) async fn page_of_volumes(
+        &self,
+        filter: String,
+        limit: usize,
+        after: Option<String>,
+    ) -> Result<Page<WireVolume>, Failure> {
+        let call = Call::get("/volumes")
+            .query("filter", filter)
+            .query("destroyed", "false")
+            .query("limit", limit.to_string());
+        self.page(call, after).await
+    }
+
+    /// PATCH `/volumes?ids=` with `name`: one atomic step, refused when the name is taken `[2.26]`.
+    pub(crate) async fn rename_volume(
+        &self,
+        id: &str,
+        name: &str,
+    ) -> Result<Option<WireVolume>, Failure> {
+        let change = VolumeChange {
+            name: Some(name),
+            ..VolumeChange::default()
+        };
+        self.change_volume(id, &change).await
+    }
+
+    /// PATCH `/volumes?ids=` with `provisioned`; without `truncate` it never shrinks `[2.26]`.
+    pub(crate) async fn resize_volume(
+        &self,
+        id: &str,
+        provisioned: u64,
+    ) -> Result<Option<WireVolume>, Failure> {
+        let change = VolumeChange {
+            provisioned: Some(provisioned),
+            ..VolumeChange::default()
+        };
+        self.change_volume(id, &change).await
+    }
+
+    /// PATCH `/volumes?ids=` with `destroyed`: recoverable until it is eradicated `[2.26]`.
+    pub(crate) async fn destroy_volume(&self, id: &str) -> Result<(), Failure> {
+        let change = VolumeChange {
+            destroyed: Some(true),
+            ..VolumeChange::default()
+        };
+        self.change_volume(id, &change).await.map(drop)
+    }
+
+    async fn change_volume(
+        &self,
+        id: &str,
+        change: &VolumeChange<'_>,
+    ) -> Result<Option<WireVolume>, Failure> {
+        let call = Call::new(Method::Patch, "/volumes", REPEATABLE)
+            .query("ids", id)
+            .json(change);
+        self.changed(call).await
+    }
+}

@@ -1,0 +1,279 @@
+//! Finding volumes: by name, by id, all of them.
+//!
+//! A name is looked up with one call for all objects that may bear on it, destroyed ones and
+//! trash included, and one more for their tags when there are any. The array compares names
+//! without case, and a filter may match more than it should, so everything is compared again
+//! here, byte for byte, and the record decides.
+
+use std::collections::HashMap;
+
+use storage_core::{
+    Error, ErrorKind, ListVolumes, Result, Size, Volume, VolumeId, VolumeKey, VolumeName,
+    VolumePage, VolumeState,
+};
+
+use crate::access::identity;
+use crate::api::{Api, Tag, WireVolume};
+use crate::backend::FlashArray;
+use crate::error::{Failure, Refusal};
+use crate::name::{Form, candidates, form, name_filter, namespace_filter, quoted};
+use crate::record::Record;
+
+/// A page of the array's: its own maximum (Purity documents none; clients see 1,000).
+const PAGE_MAX: usize = 1000;
+
+/// Volumes whose tags are asked for with one call: 125 ids are 5 kB of a request line, and eight
+/// tags each fill a page.
+const TAGS_CHUNK: usize = 125;
+
+/// How often a look-up starts again because an object vanished between its two calls.
+const ROUNDS: usize = 3;
+
+impl FlashArray {
+    pub(crate) async fn look_up(&self, key: &VolumeKey) -> Result<Option<Volume>> {
+        let api = self.api().await?;
+        match key {
+            VolumeKey::Name(name) => self.by_name(&api, name).await,
+            VolumeKey::Id(id) if *id.array() == api.identity.id => self.by_id(&api, id).await,
+            VolumeKey::Id(_) => Ok(None),
+        }
+    }
+
+    /// What the array has under this name in this namespace.
+    pub(crate) async fn by_name(&self, api: &Api, name: &VolumeName) -> Result<Option<Volume>> {
+        let filter = name_filter(&self.namespace, name);
+        let found = self.with_records(api, filter).await?;
+        let mut matching = Vec::new();
+        for (wire, record) in found {
+            if self.bears(&wire, name, &record)? {
+                matching.push(self.volume(api, &wire, name.clone(), record?)?);
+            }
+        }
+        one_of(matching)
+    }
+
+    async fn by_id(&self, api: &Api, id: &VolumeId) -> Result<Option<Volume>> {
+        let filter = format!("id={}", quoted(id.object()));
+        let found = self.with_records(api, filter).await?;
+        let Some((wire, record)) = found.into_iter().find(|(wire, _)| wire.id == id.object())
+        else {
+            return Ok(None);
+        };
+        let record = record?;
+        let name = match (&record.owner, form(&self.namespace, &wire.name)) {
+            (Some(_), _) => record.name_in(&self.namespace).cloned(),
+            (None, Form::Plain(name)) => Some(name),
+            (None, Form::Reserved | Form::Other) => None,
+        };
+        name.map(|name| self.volume(api, &wire, name, record))
+            .transpose()
+    }
+
+    /// Whether an object is, or keeps, this name's volume.
+    ///
+    /// # Errors
+    /// The record's, where the object has the name and its record cannot be understood: it may be
+    /// this volume, so the name is neither free nor found.
+    fn bears(&self, wire: &WireVolume, name: &VolumeName, record: &Result<Record>) -> Result<bool> {
+        let form = form(&self.namespace, &wire.name);
+        if form == Form::Reserved {
+            // Destroyed trash no longer keeps the name. What is not destroyed carries the hash of
+            // the name in its own, and the record confirms it where it can be read.
+            let ours = match record {
+                Ok(record) => {
+                    record.owner.is_none() || record.name_in(&self.namespace) == Some(name)
+                }
+                Err(_) => true,
+            };
+            let prefix = storage_core::trash_prefix(&self.namespace, name);
+            return Ok(!wire.destroyed && wire.name.starts_with(&prefix) && ours);
+        }
+        let exact = candidates(&self.namespace, name)
+            .iter()
+            .any(|one| one == wire.name);
+        match record {
+            Ok(record) if record.owner.is_some() => {
+                let same = |one: &str| one.eq_ignore_ascii_case(&wire.name);
+                let ours = record.name_in(&self.namespace) == Some(name);
+                Ok(ours && candidates(&self.namespace, name).iter().any(same))
+            }
+            Ok(_) => Ok(form == Form::Plain(name.clone())),
+            Err(error) if exact => Err(error.duplicate().with_context("object", &wire.name)),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// The volumes that a filter finds, with their records.
+    async fn with_records(
+        &self,
+        api: &Api,
+        filter: String,
+    ) -> Result<Vec<(WireVolume, Result<Record>)>> {
+        let mut round = 1;
+        loop {
+            let volumes = api.find_volumes(filter.clone()).await?;
+            if volumes.is_empty() {
+                return Ok(Vec::new());
+            }
+            let ids: Vec<&str> = volumes.iter().map(|volume| volume.id.as_str()).collect();
+            match api.tags_of(&ids).await {
+                Ok(tags) => return Ok(join(volumes, tags)),
+                // One of them was eradicated in between.
+                Err(failure) if failure.is(&[Refusal::VolumeMissing]) && round < ROUNDS => {
+                    round += 1;
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+    }
+
+    pub(crate) fn volume(
+        &self,
+        api: &Api,
+        wire: &WireVolume,
+        name: VolumeName,
+        record: Record,
+    ) -> Result<Volume> {
+        let state = if wire.destroyed {
+            VolumeState::Destroyed
+        } else if form(&self.namespace, &wire.name) == Form::Reserved {
+            VolumeState::Deleting
+        } else {
+            VolumeState::Ready
+        };
+        let used = wire.space.as_ref().and_then(crate::api::WireSpace::used);
+        Ok(Volume {
+            id: VolumeId::new(api.identity.id.clone(), wire.id.clone())?,
+            name,
+            object: wire.name.clone(),
+            array_name: api.identity.name.clone(),
+            size: Size::from_bytes(wire.provisioned),
+            used: used.map(Size::from_bytes),
+            created_ms: wire.created,
+            identity: Some(identity(&wire.serial)),
+            ownership: record.ownership(),
+            filesystem: record.filesystem,
+            format_grant: record.format_grant,
+            attributes: record.attributes,
+            state,
+        })
+    }
+
+    pub(crate) async fn list_volumes(&self, request: ListVolumes) -> Result<VolumePage> {
+        let api = self.api().await?;
+        let limit = request.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+        let filter = namespace_filter(&self.namespace);
+        let page = match api
+            .page_of_volumes(filter, limit, request.after.clone())
+            .await
+        {
+            Ok(page) => page,
+            Err(failure) if request.after.is_some() && failure.is(&[Refusal::Other]) => {
+                let message = "the array does not know this place in its list; begin anew";
+                return Err(Error::new(ErrorKind::InvalidArgument, message)
+                    .with_source(Error::from(failure)));
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        let mut volumes = Vec::with_capacity(page.items.len());
+        for chunk in page.items.chunks(TAGS_CHUNK) {
+            let tags = tags_of_chunk(&api, chunk).await?;
+            for (wire, record) in join(chunk.to_vec(), tags) {
+                volumes.extend(self.listed(&api, &wire, record)?);
+            }
+        }
+        Ok(VolumePage {
+            volumes,
+            next: page.next,
+        })
+    }
+
+    fn listed(
+        &self,
+        api: &Api,
+        wire: &WireVolume,
+        record: Result<Record>,
+    ) -> Result<Option<Volume>> {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::warn!(object = wire.name, error = %error.chain(), "left out of the list");
+                return Ok(None);
+            }
+        };
+        let Some(name) = record.name_in(&self.namespace).cloned() else {
+            return Ok(None);
+        };
+        if wire.destroyed || form(&self.namespace, &wire.name) == Form::Reserved {
+            return Ok(None);
+        }
+        self.volume(api, wire, name, record).map(Some)
+    }
+}
+
+/// The tags of a chunk of volumes. One that vanished meanwhile makes the array refuse the whole
+/// call; the chunk is then halved until the missing ones stand alone and are left out.
+async fn tags_of_chunk(api: &Api, volumes: &[WireVolume]) -> Result<Vec<Tag>, Failure> {
+    let mut tags = Vec::new();
+    let mut open = vec![volumes];
+    while let Some(part) = open.pop() {
+        let ids: Vec<&str> = part.iter().map(|volume| volume.id.as_str()).collect();
+        match api.tags_of(&ids).await {
+            Ok(found) => tags.extend(found),
+            Err(failure) if failure.is(&[Refusal::VolumeMissing]) => {
+                let (first, second) = part.split_at(part.len() / 2);
+                open.extend([first, second].into_iter().filter(|half| {
+                    // Halving a part of one gives an empty and the same part again.
+                    !half.is_empty() && half.len() < part.len()
+                }));
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(tags)
+}
+
+/// Volumes with their records.
+fn join(volumes: Vec<WireVolume>, tags: Vec<Tag>) -> Vec<(WireVolume, Result<Record>)> {
+    let mut by_id: HashMap<String, Vec<Tag>> = HashMap::new();
+    for tag in tags {
+        if let Some(id) = tag.resource.id.clone() {
+            by_id.entry(id).or_default().push(tag);
+        }
+    }
+    volumes
+        .into_iter()
+        .map(|volume| {
+            let tags = by_id.remove(&volume.id).unwrap_or_default();
+            (volume, Record::read(&tags))
+        })
+        .collect()
+}
+
+/// The one volume that a name stands for: the usable one, else the one on its way out, else the
+/// destroyed one that still keeps the name.
+fn one_of(mut found: Vec<Volume>) -> Result<Option<Volume>> {
+    let usable = found
+        .iter()
+        .filter(|volume| volume.state == VolumeState::Ready)
+        .count();
+    if usable > 1 {
+        let ready = found
+            .iter()
+            .filter(|volume| volume.state == VolumeState::Ready);
+        let objects: Vec<&str> = ready.map(|volume| volume.object.as_str()).collect();
+        return Err(Error::new(
+            ErrorKind::FailedPrecondition,
+            format!(
+                "several objects claim this name: {}; rename all but one on the array",
+                objects.join(" and ")
+            ),
+        ));
+    }
+    found.sort_by_key(|volume| match volume.state {
+        VolumeState::Ready => 0,
+        VolumeState::Deleting => 1,
+        _ => 2,
+    });
+    Ok(found.into_iter().next())
+}

@@ -1,0 +1,85 @@
+//! What a `FlashArray` accepts as a volume's name, and how names are asked for.
+
+use storage_core::{
+    Namespace, ObjectNames, VolumeName, is_reserved, object_names, plain_name, trash_prefix,
+};
+
+/// 1 to 63 of letters, digits, `-` and `_`, a letter or digit first and last; `Data` is `data`
+/// (Purity user guide, "Conventions").
+const RULES: storage_core::NameRules = storage_core::NameRules {
+    max_length: 63,
+    allowed: |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'),
+    case_insensitive: true,
+};
+
+/// The names that the volume's object may have.
+pub(crate) fn candidates(namespace: &Namespace, name: &VolumeName) -> ObjectNames {
+    object_names(namespace, name, &RULES)
+}
+
+/// A text as a filter wants it: in quotes, with `\` and `'` escaped (vendor client's `quoteString`).
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// The filter that finds everything that bears on a name: the objects that may carry it, and its
+/// trash. A filter and not `names=`, which fails as a whole when one is missing.
+pub(crate) fn name_filter(namespace: &Namespace, name: &VolumeName) -> String {
+    let names: Vec<String> = candidates(namespace, name).iter().map(quoted).collect();
+    let trash = quoted(&format!("{}*", trash_prefix(namespace, name)));
+    format!("name=({}) or name={trash}", names.join(","))
+}
+
+/// The filter for all objects of a namespace, and perhaps of others that begin alike.
+pub(crate) fn namespace_filter(namespace: &Namespace) -> String {
+    format!("name={}", quoted(&format!("{namespace}-*")))
+}
+
+/// What an object's name says by itself. The record decides; this is for objects without one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Being made or being removed.
+    Reserved,
+    /// The plain name of a volume.
+    Plain(VolumeName),
+    /// Something else.
+    Other,
+}
+
+pub(crate) fn form(namespace: &Namespace, object: &str) -> Form {
+    if is_reserved(namespace, object) {
+        return Form::Reserved;
+    }
+    plain_name(namespace, object).map_or(Form::Other, Form::Plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use storage_core::{Namespace, VolumeName};
+
+    use super::{candidates, name_filter, quoted};
+
+    #[test]
+    fn filters_ask_for_every_form() {
+        let namespace = Namespace::new("ns").unwrap();
+        let name = VolumeName::new("data").unwrap();
+        let filter = name_filter(&namespace, &name);
+        assert!(filter.starts_with("name=('ns-data','ns-data-"), "{filter}");
+        assert!(
+            filter.contains(" or name='ns-fl-trash-") && filter.ends_with("-*'"),
+            "{filter}"
+        );
+    }
+
+    #[test]
+    fn quotes_cannot_break_out() {
+        assert_eq!(quoted(r"a'b\c"), r"'a\'b\\c'");
+    }
+
+    #[test]
+    fn upper_case_names_get_an_object_of_their_own() {
+        let namespace = Namespace::new("ns").unwrap();
+        let of = |name: &str| candidates(&namespace, &VolumeName::new(name).unwrap()).preferred;
+        assert_ne!(of("Data").to_lowercase(), of("data").to_lowercase());
+    }
+}

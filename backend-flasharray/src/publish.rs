@@ -1,0 +1,437 @@
+//! Publish: one host, alone, proven by reading back.
+//!
+//! 1. GET the connections. Another host, a group: refused, named. This host with its holder tag:
+//!    so already, with the same nonce.
+//! 2. POST the connection, with a LUN by chance: hosts remember LUNs, so numbers must not repeat
+//!    in order.
+//! 3. GET again: exactly this host, and the volume that was meant. Only who saw itself alone after
+//!    its own POST gets a grant, so two grants cannot overlap without a DELETE between them.
+//! 4. PUT the holder tag: host and nonce.
+//!
+//! The connection is made by the volume's name: delete renames a volume before it looks for
+//! connections, and relies on a late POST finding nothing.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+use storage_core::{
+    Access, AccessPath, Error, ErrorKind, Grant, IscsiTarget, Outcome, Preemption, PublishVolume,
+    Result, VolumeState,
+};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::access::{Way, loop_path};
+use crate::api::{Api, WireConnection, WireVolumeKey};
+use crate::backend::FlashArray;
+use crate::error::Refusal;
+use crate::hosts::machine_of;
+use crate::record::{Holder, Record, holder_tag};
+
+/// LUNs of private connections (vendor REST document, `ConnectionPost.lun`).
+const LUNS: std::ops::RangeInclusive<u16> = 1..=4095;
+
+/// How often another LUN is tried. With half of all numbers in use, eight tries fail once in 256.
+const LUN_TRIES: usize = 8;
+
+/// How often the whole begins again after a race, or with a new host object.
+const ROUNDS: usize = 8;
+
+/// How long the winner of a race waits for the other one to back out before it looks again: a
+/// few times the round trip to an array.
+const RACE_WAIT: Duration = Duration::from_millis(100);
+
+/// Who is connected to a volume.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Present {
+    /// This host's private connection: its LUN.
+    pub(crate) own: Option<Option<u64>>,
+    /// Other hosts.
+    pub(crate) hosts: Vec<String>,
+    /// Host groups.
+    pub(crate) groups: Vec<String>,
+}
+
+impl Present {
+    pub(crate) fn of(connections: &[WireConnection], host: &str) -> Self {
+        let mut present = Self::default();
+        for connection in connections {
+            if let Some(group) = &connection.host_group.name {
+                if !present.groups.contains(group) {
+                    present.groups.push(group.clone());
+                }
+            } else if let Some(name) = &connection.host.name {
+                if name.eq_ignore_ascii_case(host) {
+                    present.own = Some(connection.lun);
+                } else {
+                    present.hosts.push(name.clone());
+                }
+            }
+        }
+        present
+    }
+
+    const fn alone(&self) -> bool {
+        self.hosts.is_empty() && self.groups.is_empty()
+    }
+
+    /// The refusal that names whoever else has the volume.
+    fn held(&self) -> Error {
+        let message = if let Some(group) = self.groups.first() {
+            format!("host group {group} has the volume: an administrator connected it")
+        } else {
+            let hosts = self.hosts.join(", ");
+            let ours = self.hosts.iter().all(|host| machine_of(host).is_some());
+            let by = if ours {
+                ""
+            } else {
+                ", which Fairlead did not make,"
+            };
+            format!("host {hosts}{by} has the volume")
+        };
+        Error::new(ErrorKind::FailedPrecondition, message)
+    }
+
+    fn busy(&self) -> Error {
+        let others: Vec<&str> = self
+            .hosts
+            .iter()
+            .chain(&self.groups)
+            .map(String::as_str)
+            .collect();
+        Error::new(
+            ErrorKind::Busy,
+            format!(
+                "{} asked for the volume at the same time",
+                others.join(", ")
+            ),
+        )
+    }
+
+    fn lun(&self) -> Result<u16> {
+        let lun = self.own.flatten().and_then(|lun| u16::try_from(lun).ok());
+        lun.ok_or_else(|| {
+            Error::new(
+                ErrorKind::FailedPrecondition,
+                "the connection has no LUN: the host object is set up for another protocol",
+            )
+        })
+    }
+}
+
+fn moved() -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "the volume is gone, or its name now belongs to another one",
+    )
+}
+
+impl FlashArray {
+    pub(crate) async fn publish_volume(&self, request: &PublishVolume) -> Result<Outcome<Access>> {
+        match request.volume.state {
+            VolumeState::Ready => {}
+            VolumeState::Deleting => {
+                return Err(Error::new(ErrorKind::Busy, "the volume is being removed"));
+            }
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::NotFound,
+                    "the volume has been destroyed",
+                ));
+            }
+        }
+        let api = self.api_for(&request.volume.id).await?;
+        // What can fail without touching anything comes first.
+        let targets = match &self.way {
+            Way::Iscsi { networks } => self.targets(&api, networks).await?,
+            Way::Loop { .. } => Vec::new(),
+        };
+        let mut raced = false;
+        for _round in 0..ROUNDS {
+            let host = self.ensure_host(&api, &request.host).await?;
+            let case = Case {
+                array: self,
+                api: &api,
+                request,
+                host: &host,
+                targets: &targets,
+                raced,
+            };
+            match case.round().await? {
+                Round::Granted(outcome) => return Ok(*outcome),
+                Round::NewHost => self.forget_host(&api, &request.host).await,
+                Round::Raced => raced = true,
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Busy,
+            "other hosts ask for the volume at the same time",
+        ))
+    }
+}
+
+/// What one round gave.
+enum Round {
+    Granted(Box<Outcome<Access>>),
+    /// The host object is gone.
+    NewHost,
+    /// Another host came at the same moment, and this one may try again.
+    Raced,
+}
+
+/// One round of one request.
+struct Case<'a> {
+    array: &'a FlashArray,
+    api: &'a Api,
+    request: &'a PublishVolume,
+    /// This machine's host object.
+    host: &'a str,
+    targets: &'a [IscsiTarget],
+    /// An earlier round met another host.
+    raced: bool,
+}
+
+impl Case<'_> {
+    async fn round(&self) -> Result<Round> {
+        let present = Present::of(&self.connections().await?, self.host);
+        if !present.alone() {
+            return self.refuse(&present).await;
+        }
+        if present.own.is_none() {
+            return self.connect().await;
+        }
+        let record = self.record().await?;
+        if let Some(holder) = &record.holder
+            && self.is_mine(holder)
+        {
+            let nonce = holder.nonce;
+            let access = self.access(present.lun()?, nonce, record)?;
+            return Ok(Round::Granted(Box::new(Outcome::AlreadySo(access))));
+        }
+        // Connected by a publish that ended before its proof: prove it now.
+        self.prove().await
+    }
+
+    /// Somebody else is connected. The right to shut them out is a field of the request, and the
+    /// only value that there is so far says no.
+    async fn refuse(&self, present: &Present) -> Result<Round> {
+        match self.request.preemption {
+            Preemption::Refuse => {}
+        }
+        if present.own.is_none() && !self.raced {
+            return Err(present.held());
+        }
+        let holder = self.record().await?.holder;
+        if present.own.is_some() {
+            if holder.as_ref().is_some_and(|holder| self.is_mine(holder)) {
+                // The newcomer sees this host and backs out by itself.
+                return Err(present.busy());
+            }
+            // A leftover of this host's own: it proves nothing and would block the holder.
+            self.undo().await?;
+        }
+        let named = |holder: &Holder| {
+            let object = &holder.object;
+            present
+                .hosts
+                .iter()
+                .any(|host| host.eq_ignore_ascii_case(object))
+        };
+        let granted = holder.as_ref().is_some_and(named);
+        let in_time = Instant::now() + RACE_WAIT < self.api.deadline();
+        if self.raced && !granted && present.groups.is_empty() && in_time {
+            sleep(RACE_WAIT).await;
+            return Ok(Round::Raced);
+        }
+        Err(present.held())
+    }
+
+    async fn connect(&self) -> Result<Round> {
+        let object = &self.request.volume.object;
+        for _try in 0..LUN_TRIES {
+            let lun = rand::rng().random_range(LUNS);
+            let Err(failure) = self.api.connect(object, self.host, lun).await else {
+                return self.prove().await;
+            };
+            match failure.refusal() {
+                Some(Refusal::ConnectionExists) => return self.prove().await,
+                Some(Refusal::LunTaken) => {}
+                Some(Refusal::HostMissing) => return Ok(Round::NewHost),
+                Some(Refusal::VolumeMissing | Refusal::Destroyed) => return Err(moved()),
+                _ => return Err(failure.into()),
+            }
+        }
+        Err(Error::new(
+            ErrorKind::ResourceExhausted,
+            format!("no free LUN found for host {}", self.host),
+        ))
+    }
+
+    /// The read-back, and the grant.
+    async fn prove(&self) -> Result<Round> {
+        let connections = match self.connections().await {
+            Ok(connections) => connections,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // Renamed or replaced between: this host must not keep what it did not ask for.
+                self.undo_quietly().await;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
+        let present = Present::of(&connections, self.host);
+        if !present.alone() {
+            return self.lost_race(&present).await;
+        }
+        if present.own.is_none() {
+            let message = "the connection was removed as soon as it was made";
+            return Err(Error::new(ErrorKind::Busy, message));
+        }
+        let lun = present.lun()?;
+        let record = self.record().await?;
+        let holder = Holder {
+            nonce: Uuid::new_v4(),
+            machine: self.request.host.object_name(),
+            object: self.host.to_owned(),
+        };
+        let id = self.request.volume.id.object();
+        self.api.put_tags(id, &[holder_tag(&holder)]).await?;
+        let access = self.access(lun, holder.nonce, record)?;
+        Ok(Round::Granted(Box::new(Outcome::Done(access))))
+    }
+
+    /// Another host appeared that was not there before the POST. It may hold a grant already, so
+    /// its connection is not touched. The lower name tries again, and is refused then if the other
+    /// one stayed.
+    async fn lost_race(&self, present: &Present) -> Result<Round> {
+        if present.own.is_some() {
+            self.undo().await?;
+        }
+        let first = present.hosts.iter().all(|other| self.host < other.as_str());
+        if first && present.groups.is_empty() {
+            return Ok(Round::Raced);
+        }
+        Err(present.busy())
+    }
+
+    async fn undo(&self) -> Result<()> {
+        let key = WireVolumeKey::Name(self.request.volume.object.clone());
+        match self.api.disconnect(&key, self.host).await {
+            Ok(()) => Ok(()),
+            Err(failure) if failure.is(&[Refusal::ConnectionMissing]) => Ok(()),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn undo_quietly(&self) {
+        let volume = &self.request.volume;
+        let mut keys = vec![WireVolumeKey::Name(volume.object.clone())];
+        if self.api.identity.rest.connections_by_id() {
+            keys.push(WireVolumeKey::Id(volume.id.object().to_owned()));
+        }
+        for key in keys {
+            if let Err(failure) = self.api.disconnect(&key, self.host).await
+                && failure.refusal().is_none()
+            {
+                let error = Error::from(failure);
+                tracing::warn!(?key, host = self.host, error = %error.chain(), "a connection may be left behind");
+            }
+        }
+    }
+
+    /// The connections of the volume under its name, if that name is still this volume's.
+    ///
+    /// # Errors
+    /// `NotFound` when the name is nobody's or another volume's.
+    async fn connections(&self) -> Result<Vec<WireConnection>> {
+        let volume = &self.request.volume;
+        let key = WireVolumeKey::Name(volume.object.clone());
+        let connections = match self.api.connections(&key).await {
+            Ok(connections) => connections,
+            Err(failure) if failure.is(&[Refusal::VolumeMissing, Refusal::Destroyed]) => {
+                return Err(moved());
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        let other = connections
+            .iter()
+            .filter_map(|connection| connection.volume.id.as_deref())
+            .any(|id| id != volume.id.object());
+        if other { Err(moved()) } else { Ok(connections) }
+    }
+
+    async fn record(&self) -> Result<Record> {
+        match self.api.tags_of(&[self.request.volume.id.object()]).await {
+            Ok(tags) => Record::read(&tags),
+            Err(failure) if failure.is(&[Refusal::VolumeMissing]) => Err(moved()),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    fn is_mine(&self, holder: &Holder) -> bool {
+        holder.machine == self.request.host.object_name()
+            && holder.object.eq_ignore_ascii_case(self.host)
+    }
+
+    fn access(&self, lun: u16, nonce: Uuid, record: Record) -> Result<Access> {
+        let volume = &self.request.volume;
+        let path = match &self.array.way {
+            Way::Loop { folder } => loop_path(folder, self.host, lun),
+            Way::Iscsi { .. } => AccessPath::Iscsi {
+                targets: self.targets.to_vec(),
+                lun,
+            },
+        };
+        let identity = volume.identity.clone().ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidArgument,
+                "the volume was read without its serial",
+            )
+        })?;
+        Ok(Access {
+            volume: volume.id.clone(),
+            path,
+            identity,
+            size: volume.size,
+            grant: Grant {
+                nonce,
+                host: self.request.host.object_name(),
+            },
+            format_grant: record.format_grant,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Present;
+    use crate::api::{Reference, WireConnection};
+
+    fn wire(host: &str, group: &str, lun: u64) -> WireConnection {
+        let reference = |name: &str| Reference {
+            id: None,
+            name: (!name.is_empty()).then(|| name.to_owned()),
+        };
+        WireConnection {
+            host: reference(host),
+            host_group: reference(group),
+            volume: Reference::default(),
+            lun: Some(lun),
+        }
+    }
+
+    #[test]
+    fn a_host_is_alone_only_without_groups() {
+        let own = Present::of(&[wire("A-00000000", "", 7)], "a-00000000");
+        assert!(own.alone() && own.lun().unwrap() == 7);
+        let by_group = Present::of(&[wire("a-00000000", "cluster", 7)], "a-00000000");
+        assert!(!by_group.alone() && by_group.own.is_none());
+        assert!(by_group.held().to_string().contains("cluster"));
+        let other = Present::of(&[wire("esx", "", 1)], "a-00000000");
+        assert!(
+            other
+                .held()
+                .to_string()
+                .contains("esx, which Fairlead did not make")
+        );
+    }
+}

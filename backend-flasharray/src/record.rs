@@ -1,0 +1,332 @@
+//! What a volume's tags say: whose it is, its full name, its file system, who holds it.
+//!
+//! Tag namespace `fairlead`, never copyable, so that a clone made on the array does not claim to
+//! be the volume it was made from. Keys, each value at most 256 characters (vendor REST document,
+//! `Tag`):
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `owner` | format version, blank, namespace |
+//! | `name` | the user's full name |
+//! | `filesystem` | JSON: kind and options |
+//! | `format-grant` | file system, blank, its UUID; removed once the file system exists |
+//! | `holder` | nonce of the grant, machine, its host object on this array |
+//! | `attribute.<key>` | for people; cut to fit |
+//!
+//! A record of a newer format is refused: what it means is not known, so it is not touched.
+
+use std::fmt::Write as _;
+
+use storage_core::{
+    CreateVolume, Error, ErrorKind, Filesystem, FilesystemSpec, FormatGrant, Labels, Namespace,
+    Ownership, Result, VolumeName,
+};
+use uuid::Uuid;
+
+use crate::api::{NewTag, Tag};
+
+/// The tag namespace.
+pub(crate) const TAG_NAMESPACE: &str = "fairlead";
+/// The key of the format grant, which is removed by itself.
+pub(crate) const FORMAT_GRANT: &str = "format-grant";
+
+const FORMAT: u32 = 1;
+const OWNER: &str = "owner";
+const NAME: &str = "name";
+const FILESYSTEM: &str = "filesystem";
+const HOLDER: &str = "holder";
+const ATTRIBUTE: &str = "attribute.";
+const KEY_MAX: usize = 64;
+const VALUE_MAX: usize = 256;
+
+/// The host that a grant was given to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) nonce: Uuid,
+    /// The machine, by [`storage_core::Host::object_name`].
+    pub(crate) machine: String,
+    /// Its host object on this array: another name where an administrator made it.
+    pub(crate) object: String,
+}
+
+/// Whose a volume is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) namespace: String,
+    pub(crate) name: VolumeName,
+}
+
+/// Everything that is read from a volume's tags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) owner: Option<Owner>,
+    pub(crate) filesystem: Option<FilesystemSpec>,
+    pub(crate) format_grant: Option<FormatGrant>,
+    pub(crate) holder: Option<Holder>,
+    pub(crate) attributes: Labels,
+}
+
+impl Record {
+    pub(crate) const fn ownership(&self) -> Ownership {
+        match self.owner {
+            Some(_) => Ownership::Recorded,
+            None => Ownership::Unrecorded,
+        }
+    }
+
+    /// The user's name, where the volume is recorded as this namespace's.
+    pub(crate) fn name_in(&self, namespace: &Namespace) -> Option<&VolumeName> {
+        let owner = self.owner.as_ref()?;
+        (owner.namespace == namespace.as_str()).then_some(&owner.name)
+    }
+
+    /// Reads the tags of one volume. Tags of other namespaces are ignored.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` for a newer format, and for a record that cannot be understood:
+    /// neither is treated as no record.
+    pub(crate) fn read(tags: &[Tag]) -> Result<Self> {
+        let ours = || tags.iter().filter(|tag| tag.namespace == TAG_NAMESPACE);
+        let value = |key: &str| {
+            ours()
+                .find(|tag| tag.key == key)
+                .map(|tag| tag.value.as_str())
+        };
+        let owner = match value(OWNER) {
+            Some(owner) => Some(read_owner(owner, value(NAME))?),
+            None => None,
+        };
+        let filesystem = value(FILESYSTEM)
+            .map(|json| {
+                serde_json::from_str(json).map_err(|error| broken(FILESYSTEM).with_source(error))
+            })
+            .transpose()?;
+        let attribute = |tag: &Tag| {
+            let key = tag.key.strip_prefix(ATTRIBUTE)?;
+            Some((key.to_owned(), tag.value.clone()))
+        };
+        Ok(Self {
+            owner,
+            filesystem,
+            format_grant: value(FORMAT_GRANT).map(read_grant).transpose()?,
+            // An unreadable holder is nobody's proof; the next grant overwrites it.
+            holder: value(HOLDER).and_then(read_holder),
+            attributes: ours().filter_map(attribute).collect(),
+        })
+    }
+}
+
+fn broken(key: &str) -> Error {
+    Error::new(
+        ErrorKind::FailedPrecondition,
+        format!("the volume's tag `{key}` cannot be understood; correct or remove it on the array"),
+    )
+}
+
+fn read_owner(owner: &str, name: Option<&str>) -> Result<Owner> {
+    let (version, namespace) = owner.split_once(' ').ok_or_else(|| broken(OWNER))?;
+    let version: u32 = version
+        .parse()
+        .map_err(|error| broken(OWNER).with_source(error))?;
+    if version > FORMAT {
+        return Err(Error::new(
+            ErrorKind::FailedPrecondition,
+            format!(
+                "the volume was recorded by a newer version (format {version}, this one knows {FORMAT}); it is not touched"
+            ),
+        ));
+    }
+    let name = VolumeName::new(name.ok_or_else(|| broken(NAME))?)
+        .map_err(|error| broken(NAME).with_source(error))?;
+    Ok(Owner {
+        namespace: namespace.to_owned(),
+        name,
+    })
+}
+
+fn read_grant(grant: &str) -> Result<FormatGrant> {
+    let (filesystem, uuid) = grant.split_once(' ').ok_or_else(|| broken(FORMAT_GRANT))?;
+    Ok(FormatGrant {
+        filesystem: filesystem.parse::<Filesystem>()?,
+        uuid: uuid
+            .parse()
+            .map_err(|error| broken(FORMAT_GRANT).with_source(error))?,
+    })
+}
+
+fn read_holder(holder: &str) -> Option<Holder> {
+    let mut parts = holder.split(' ');
+    Some(Holder {
+        nonce: parts.next()?.parse().ok()?,
+        machine: parts.next()?.to_owned(),
+        object: parts.next()?.to_owned(),
+    })
+}
+
+fn tag(key: &str, value: String) -> NewTag {
+    NewTag {
+        key: key.to_owned(),
+        value,
+        namespace: TAG_NAMESPACE,
+        copyable: false,
+    }
+}
+
+/// The record of a new volume.
+///
+/// # Errors
+/// `InvalidArgument` when the file system's options are too long to be recorded.
+pub(crate) fn new_record(namespace: &Namespace, request: &CreateVolume) -> Result<Vec<NewTag>> {
+    let filesystem = serde_json::to_string(&request.filesystem).map_err(|error| {
+        Error::new(ErrorKind::Unexpected, "the options cannot be written down").with_source(error)
+    })?;
+    if filesystem.chars().count() > VALUE_MAX {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!(
+                "the file system's options are too long: the array keeps {VALUE_MAX} characters"
+            ),
+        ));
+    }
+    let mut tags = vec![
+        tag(OWNER, format!("{FORMAT} {namespace}")),
+        tag(NAME, request.name.as_str().to_owned()),
+        tag(FILESYSTEM, filesystem),
+    ];
+    if let Some(grant) = &request.format_grant {
+        tags.push(tag(
+            FORMAT_GRANT,
+            format!("{} {}", grant.filesystem, grant.uuid),
+        ));
+    }
+    for (key, value) in &request.attributes {
+        let key = format!("{ATTRIBUTE}{key}");
+        if !value.is_empty() && key.chars().count() <= KEY_MAX {
+            tags.push(tag(&key, cut(value)));
+        }
+    }
+    Ok(tags)
+}
+
+/// The tag that says who holds the volume.
+pub(crate) fn holder_tag(holder: &Holder) -> NewTag {
+    let mut value = holder.nonce.to_string();
+    let _infallible = write!(value, " {} {}", holder.machine, holder.object);
+    tag(HOLDER, value)
+}
+
+fn cut(value: &str) -> String {
+    let plain: String = value.chars().filter(|c| !c.is_control()).collect();
+    if plain.chars().count() <= VALUE_MAX {
+        return plain;
+    }
+    let mut cut: String = plain.chars().take(VALUE_MAX - 1).collect();
+    cut.push('…');
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use storage_core::{
+        CreateVolume, ErrorKind, Filesystem, FilesystemSpec, FormatGrant, Labels, Namespace,
+        Ownership, Size, VolumeName,
+    };
+    use uuid::Uuid;
+
+    use super::{Holder, Record, TAG_NAMESPACE, holder_tag, new_record};
+    use crate::api::{NewTag, Tag};
+
+    fn request() -> CreateVolume {
+        CreateVolume {
+            name: VolumeName::new("Größe x").unwrap(),
+            size: Size::from_gib(1),
+            filesystem: FilesystemSpec::new(Filesystem::Xfs),
+            format_grant: Some(FormatGrant {
+                filesystem: Filesystem::Xfs,
+                uuid: Uuid::from_u128(7),
+            }),
+            attributes: Labels::from([("placement".to_owned(), "x".repeat(999))]),
+            nonce: Uuid::from_u128(1),
+        }
+    }
+
+    fn as_read(tags: Vec<NewTag>) -> Vec<Tag> {
+        let wire = |tag: NewTag| Tag {
+            key: tag.key,
+            value: tag.value,
+            namespace: tag.namespace.to_owned(),
+            resource: crate::api::Reference::default(),
+        };
+        tags.into_iter().map(wire).collect()
+    }
+
+    #[test]
+    fn a_record_survives_the_round_trip() {
+        let namespace = Namespace::new("ns").unwrap();
+        let mut tags = new_record(&namespace, &request()).unwrap();
+        assert!(
+            tags.iter()
+                .all(|tag| !tag.copyable && tag.value.chars().count() <= 256)
+        );
+        let holder = Holder {
+            nonce: Uuid::from_u128(9),
+            machine: "node-0a0b0c0d".to_owned(),
+            object: "admins-host".to_owned(),
+        };
+        tags.push(holder_tag(&holder));
+        let record = Record::read(&as_read(tags)).unwrap();
+        assert_eq!(record.name_in(&namespace), Some(&request().name));
+        assert_eq!(record.filesystem, Some(request().filesystem));
+        assert_eq!(record.format_grant, request().format_grant);
+        assert_eq!(record.holder, Some(holder));
+        assert_eq!(record.attributes["placement"].chars().count(), 256);
+        let other = Namespace::new("other").unwrap();
+        assert_eq!(record.name_in(&other), None);
+    }
+
+    fn one(key: &str, value: &str, namespace: &str) -> Tag {
+        Tag {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            namespace: namespace.to_owned(),
+            resource: crate::api::Reference::default(),
+        }
+    }
+
+    #[test]
+    fn strange_records_are_refused_and_foreign_tags_ignored() {
+        let foreign = [one("owner", "1 ns", "default"), one("name", "x", "default")];
+        assert_eq!(
+            Record::read(&foreign).unwrap().ownership(),
+            Ownership::Unrecorded
+        );
+        for bad in [
+            vec![
+                one("owner", "2 ns", TAG_NAMESPACE),
+                one("name", "x", TAG_NAMESPACE),
+            ],
+            vec![one("owner", "1 ns", TAG_NAMESPACE)],
+            vec![
+                one("owner", "ns", TAG_NAMESPACE),
+                one("name", "x", TAG_NAMESPACE),
+            ],
+            vec![
+                one("owner", "1 ns", TAG_NAMESPACE),
+                one("name", "a/b", TAG_NAMESPACE),
+            ],
+            vec![one("format-grant", "ext4", TAG_NAMESPACE)],
+            vec![one("filesystem", "{", TAG_NAMESPACE)],
+        ] {
+            let error = Record::read(&bad).unwrap_err();
+            assert!(
+                matches!(
+                    error.kind(),
+                    ErrorKind::FailedPrecondition | ErrorKind::InvalidArgument
+                ),
+                "{bad:?}"
+            );
+        }
+        let holder = [one("holder", "garbage", TAG_NAMESPACE)];
+        assert_eq!(Record::read(&holder).unwrap().holder, None);
+    }
+}

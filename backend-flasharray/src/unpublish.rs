@@ -1,0 +1,153 @@
+//! Unpublish: take one host's connection away and see it gone; and who is connected at all.
+//!
+//! By the volume's id where the array's version can: the name may be another volume's by now, and
+//! a late unpublish must not cut that one off. Older arrays are asked for the present name first,
+//! which is one call more.
+
+use storage_core::{
+    Error, ErrorKind, Outcome, Publication, Result, UnpublishVolume, Volume, VolumeId,
+};
+
+use crate::api::{Api, WireConnection, WireVolumeKey};
+use crate::backend::FlashArray;
+use crate::error::Refusal;
+use crate::name::quoted;
+use crate::publish::Present;
+use crate::record::Record;
+
+/// The answers that say that there is no such connection.
+const GONE: &[Refusal] = &[
+    Refusal::ConnectionMissing,
+    Refusal::VolumeMissing,
+    Refusal::HostMissing,
+    Refusal::Destroyed,
+];
+
+impl FlashArray {
+    pub(crate) async fn unpublish_volume(&self, request: &UnpublishVolume) -> Result<Outcome<()>> {
+        let api = self.api_for(&request.volume).await?;
+        let Some(host) = self.known_host(&api, &request.host).await? else {
+            return Ok(Outcome::AlreadySo(()));
+        };
+        let Some(key) = self.present_key(&api, &request.volume).await? else {
+            return Ok(Outcome::AlreadySo(()));
+        };
+        let removed = match api.disconnect(&key, &host).await {
+            Ok(()) => true,
+            Err(failure) if failure.is(GONE) => {
+                if failure.is(&[Refusal::HostMissing]) {
+                    self.forget_host(&api, &request.host).await;
+                }
+                failure.may_have_executed()
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        let left = self.connections_of(&api, &key).await?;
+        if Present::of(&left, &host).own.is_some() {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("the array still lists the connection of host {host}"),
+            ));
+        }
+        if let Some(group) = group_of(&left, &host) {
+            return Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                format!(
+                    "host {host} still has the volume by host group {group}, which is an administrator's"
+                ),
+            ));
+        }
+        Ok(if removed {
+            Outcome::Done(())
+        } else {
+            Outcome::AlreadySo(())
+        })
+    }
+
+    pub(crate) async fn publications(&self, volume: &Volume) -> Result<Vec<Publication>> {
+        let api = self.api_for(&volume.id).await?;
+        let Some(key) = self.present_key(&api, &volume.id).await? else {
+            return Err(Error::new(ErrorKind::NotFound, "the volume is gone"));
+        };
+        let connections = match api.connections(&key).await {
+            Ok(connections) => connections,
+            Err(failure) if failure.is(&[Refusal::Destroyed]) => {
+                return Err(Error::new(
+                    ErrorKind::NotFound,
+                    "the volume has been destroyed",
+                ));
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        let present = Present::of(&connections, "");
+        let holder = if present.hosts.is_empty() {
+            None
+        } else {
+            Record::read(&api.tags_of(&[volume.id.object()]).await?)?.holder
+        };
+        let host = |name: String| match &holder {
+            // An administrator's object for a machine is told by the machine's own name.
+            Some(holder) if holder.object.eq_ignore_ascii_case(&name) => Publication {
+                host: holder.machine.clone(),
+                group: false,
+                nonce: Some(holder.nonce),
+            },
+            _ => Publication {
+                host: name,
+                group: false,
+                nonce: None,
+            },
+        };
+        let group = |name| Publication {
+            host: name,
+            group: true,
+            nonce: None,
+        };
+        let hosts = present.hosts.into_iter().map(host);
+        Ok(hosts.chain(present.groups.into_iter().map(group)).collect())
+    }
+
+    /// How to ask for this volume's connections and no other's. `None`: the volume is gone.
+    pub(crate) async fn present_key(
+        &self,
+        api: &Api,
+        volume: &VolumeId,
+    ) -> Result<Option<WireVolumeKey>> {
+        if api.identity.rest.connections_by_id() {
+            return Ok(Some(WireVolumeKey::Id(volume.object().to_owned())));
+        }
+        let found = api
+            .find_volumes(format!("id={}", quoted(volume.object())))
+            .await?;
+        let present = found.into_iter().find(|one| one.id == volume.object());
+        Ok(present.map(|one| WireVolumeKey::Name(one.name)))
+    }
+
+    /// The connections of a volume; none when it does not exist.
+    pub(crate) async fn connections_of(
+        &self,
+        api: &Api,
+        key: &WireVolumeKey,
+    ) -> Result<Vec<WireConnection>> {
+        match api.connections(key).await {
+            Ok(connections) => Ok(connections),
+            Err(failure) if failure.is(&[Refusal::VolumeMissing, Refusal::Destroyed]) => {
+                Ok(Vec::new())
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+}
+
+/// The group through which a host has the volume.
+fn group_of(connections: &[WireConnection], host: &str) -> Option<String> {
+    connections
+        .iter()
+        .find(|one| {
+            one.host
+                .name
+                .as_deref()
+                .is_some_and(|name| name.eq_ignore_ascii_case(host))
+        })
+        .and_then(|one| one.host_group.name.clone())
+}

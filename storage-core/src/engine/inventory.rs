@@ -4,7 +4,7 @@
 //! costs, corrected by every operation of this process, and checked again before anything acts on
 //! it. It is never the reason to say that a volume does not exist.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -42,7 +42,8 @@ pub struct Inventory {
 
 #[derive(Debug, Default)]
 struct State {
-    by_name: HashMap<VolumeName, Entry>,
+    /// Sorted, as listings are: they are asked for far more often than volumes are made.
+    by_name: BTreeMap<VolumeName, Entry>,
     listed: HashMap<String, Instant>,
 }
 
@@ -92,7 +93,7 @@ impl Known {
 
     pub(crate) fn snapshot(&self, arrays: usize) -> Inventory {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let mut volumes: Vec<_> = state
+        let volumes = state
             .by_name
             .values()
             .map(|entry| Arc::clone(&entry.volume))
@@ -105,7 +106,6 @@ impl Known {
             .max()
             .filter(|_| complete);
         drop(state);
-        volumes.sort_by(|a, b| a.name.cmp(&b.name));
         Inventory { volumes, age }
     }
 

@@ -8,9 +8,11 @@
 //! - [`docker`]: a Docker engine of one's own, which can be stopped, killed and started again.
 //! - [`simulator`]: simulated arrays and the configuration file that names them.
 //! - [`plugin`]: the Docker volume plugin under test.
+//! - [`array_rest`]: an administrator's look at an array, past the product.
 //! - [`leftovers`]: what a test left behind, by name.
 //! - [`environment`]: what this machine can do, and the reason for a skip.
 
+pub mod array_rest;
 pub mod docker;
 pub mod environment;
 pub mod leftovers;

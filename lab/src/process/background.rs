@@ -35,16 +35,13 @@ impl Program {
     /// # Errors
     /// When the log cannot be opened or the program not be started.
     pub fn start(&self, log: &Path) -> Result<Guard> {
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log)
-            .with_context(|| format!("open the log {}", log.display()))?;
+        let errors = append(log)?;
+        let output = append(self.output.as_deref().unwrap_or(log))?;
         let child = self
             .command()
             .stdin(Stdio::null())
-            .stdout(file.try_clone().context("duplicate a log handle")?)
-            .stderr(file)
+            .stdout(output)
+            .stderr(errors)
             .spawn()
             .with_context(|| format!("start {self}"))?;
         let name = self.program.file_name().unwrap_or(self.program.as_os_str());
@@ -219,6 +216,11 @@ fn log_failure(signalled: rustix::io::Result<()>) {
     if let Err(error) = signalled {
         tracing::debug!(%error, "signal a process");
     }
+}
+
+fn append(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    file.with_context(|| format!("open the log {}", path.display()))
 }
 
 fn tail(path: &Path, lines: usize) -> std::io::Result<String> {

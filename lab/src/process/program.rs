@@ -21,6 +21,7 @@ pub struct Program {
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<OsString>,
     pub(super) environment: Vec<(OsString, Option<OsString>)>,
+    pub(super) output: Option<PathBuf>,
     input: Vec<u8>,
     deadline: Duration,
 }
@@ -54,6 +55,7 @@ impl Program {
             program: program.as_ref().to_owned(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            output: None,
             input: Vec::new(),
             deadline: DEFAULT_DEADLINE,
         }
@@ -94,6 +96,13 @@ impl Program {
     #[must_use]
     pub fn input(mut self, bytes: Vec<u8>) -> Self {
         self.input = bytes;
+        self
+    }
+
+    /// Where [`Program::start`] sends its output, in place of the log; its errors still go there.
+    #[must_use]
+    pub fn output_to(mut self, path: impl Into<PathBuf>) -> Self {
+        self.output = Some(path.into());
         self
     }
 

@@ -1,1 +1,36 @@
-//! The Docker volume plugin: Docker's protocol on one side, the Fairlead engine on the other
+//! The Docker volume plugin: Docker's protocol on one side, the engine on the other.
+//!
+//! A translator and nothing more. What a volume is and where it comes from is the engine's; what
+//! this crate adds is what Docker's protocol makes its plugins carry:
+//!
+//! - **Mount counts.** Docker names a mount by an ID that it reuses, also after a crash, and sends
+//!   as many Unmounts as it sent Mounts only while it lives. [`Plugin`] counts per volume and ID,
+//!   on disk before it answers, and knows a new daemon by its `Plugin.Activate`.
+//! - **A cache of names.** An answered error to Get makes Docker's daemon forget a volume's
+//!   options for good. So a volume that can neither be found nor proven absent is answered from
+//!   what was known before, and one that was never known is not answered at all: the connection is
+//!   closed, which the daemon takes for what it is.
+//! - **Deadlines** below Docker's own, whatever the arrays do.
+//!
+//! ```text
+//! dockerd ── unix socket ── Server ── Plugin ── storage_core::Engine
+//!                                      ├─ mount counts   <state>/docker/mounts/*.json
+//!                                      └─ name cache     <state>/docker/names.json
+//! ```
+//!
+//! Where the host is a member of a Docker Swarm, Create is refused: every node would create the
+//! same name at once, and this version has nothing that decides between two arrays. Membership is
+//! read from the files of the daemon that calls ([`SwarmProbe`]); the daemon itself is never
+//! asked, as it waits for us while it starts.
+
+pub mod arguments;
+mod error;
+mod message;
+mod plugin;
+mod server;
+mod state;
+mod swarm;
+
+pub use plugin::{OpenError, Peer, Plugin, PluginSettings, Reply};
+pub use server::{BoundSocket, Limits, Server, SocketError, bind};
+pub use swarm::{Membership, SwarmProbe};

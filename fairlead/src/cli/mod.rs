@@ -1,7 +1,7 @@
 //! The command line for people: arguments in, text and an exit code out.
 //!
 //! Exit codes: 0 fine, 1 what was asked has a negative answer (a configuration with errors),
-//! 64 wrong usage (EX_USAGE of sysexits.h).
+//! 64 wrong usage (`EX_USAGE` of sysexits.h).
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Environment, Report};
 
-/// EX_USAGE of sysexits.h.
+/// `EX_USAGE` of sysexits.h.
 pub const USAGE: u8 = 64;
 
 /// Volumes from a fleet of storage arrays, for containers.

@@ -11,7 +11,7 @@ use super::file::{ChapEntry, FlashArrayEntry, FlashBladeEntry, SanType};
 use super::reader::{Field, Findings, ObjectReader};
 use super::values::{self, Complaint, Fingerprint};
 
-/// Label keys that arrays carry without configuration; a configured one would contradict them.
+/// Label keys that arrays carry without configuration; a configured one hides what they say.
 const WELL_KNOWN_LABELS: [&str; 4] = [
     "purestorage.com/backend",
     "purestorage.com/hostname",
@@ -216,7 +216,7 @@ fn labels(
             findings.error(name.range, &name.path, message, advice);
         }
         if WELL_KNOWN_LABELS.contains(&name.value) {
-            let message = "this label is set from what the array itself says";
+            let message = "the array itself tells this label, and the one here hides it";
             findings.warning(name.range, &name.path, message, "delete it");
         }
         labels.insert(name.value.to_owned(), value.value.to_owned());

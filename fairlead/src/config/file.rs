@@ -22,10 +22,10 @@ pub struct ConfigFile {
     #[schemars(extend("pattern" = "^[A-Za-z0-9]([A-Za-z0-9_-]{0,30}[A-Za-z0-9])?$"))]
     #[schemars(with = "String")]
     pub namespace: Option<String>,
-    /// FlashArrays: block volumes.
+    /// Every FlashArray: block volumes.
     #[serde(default)]
     pub flash_arrays: Vec<FlashArrayEntry>,
-    /// FlashBlades: file volumes. Read and checked; not served by this version.
+    /// Every FlashBlade: file volumes. Read and checked; not served by this version.
     #[serde(default)]
     pub flash_blades: Vec<FlashBladeEntry>,
 }

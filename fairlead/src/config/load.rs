@@ -88,7 +88,7 @@ fn read(path: &Path) -> Result<String, String> {
     if bytes.len() as u64 > BYTES_MAX {
         return Err(format!("the file has more than {BYTES_MAX} bytes"));
     }
-    String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned()) // no detail helps
+    String::from_utf8(bytes).map_err(|_position| "the file is not UTF-8 text".to_owned())
 }
 
 /// What only the file system can tell: secrets' files, and who can read what holds a secret.

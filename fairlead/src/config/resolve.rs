@@ -21,9 +21,9 @@ pub struct Config {
     pub namespace: Namespace,
     /// Where the namespace came from.
     pub namespace_source: NamespaceSource,
-    /// FlashArrays, in the order of the file.
+    /// Every FlashArray, in the order of the file.
     pub flash_arrays: Vec<FlashArray>,
-    /// FlashBlades, in the order of the file.
+    /// Every FlashBlade, in the order of the file.
     pub flash_blades: Vec<FlashBlade>,
     /// What a volume gets when its options do not say.
     pub defaults: OptionDefaults,

@@ -1,0 +1,133 @@
+//! The Docker volume plugin's process: flags, configuration, socket, and an orderly end.
+//!
+//! Exit codes: 0 after a stop that was asked for, 64 (`EX_USAGE` of sysexits.h) for wrong flags or
+//! a wrong configuration, 1 for everything else.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use adapter_docker::arguments::Arguments;
+use adapter_docker::{Plugin, PluginSettings, Server, SwarmProbe, bind};
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use fairlead::config::{self, Config, ConfigError, Environment, NamespaceSource};
+use fairlead::fleet::{self, Fleet};
+use rustix::fs::Mode;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// `EX_USAGE` of sysexits.h.
+const USAGE: u8 = 64;
+
+/// How long operations may go on after the last call has been answered. Together with the
+/// server's own limit below the 10 s after which Docker kills a managed plugin.
+const ENGINE_STOP: Duration = Duration::from_secs(3);
+
+fn main() -> ExitCode {
+    let began = Instant::now();
+    // Whatever this process makes is nobody else's: sockets, ledgers, caches.
+    let _before = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            return if error.print().is_ok() {
+                ExitCode::from(code)
+            } else {
+                ExitCode::FAILURE
+            };
+        }
+    };
+    if let Err(message) = arguments.start_logging() {
+        complain(&message);
+        return ExitCode::from(USAGE);
+    }
+    let config = match load(&arguments.config) {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::from(USAGE);
+        }
+    };
+    match run(&arguments, &config, began) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why there is no plugin, for whoever started it: also where the log is turned off.
+#[expect(clippy::print_stderr, reason = "the last words of a program")]
+fn complain(message: &str) {
+    eprintln!("fairlead-docker: {message}");
+}
+
+fn load(path: &Path) -> Result<Config, ConfigError> {
+    let loaded = config::load(path, &Environment::from_process())?;
+    for problem in &loaded.report.problems {
+        tracing::warn!(file = %path.display(), "{problem}");
+    }
+    if loaded.config.namespace_source == NamespaceSource::HostName {
+        let namespace = loaded.config.namespace.as_str();
+        tracing::info!(
+            namespace,
+            "no namespace is set: this host has one of its own"
+        );
+    }
+    Ok(loaded.config)
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn run(arguments: &Arguments, config: &Config, began: Instant) -> Result<()> {
+    let path = arguments.socket();
+    // First of all: from here on a daemon that starts waits for us instead of giving up.
+    let socket = bind(&path).await?;
+    let fleet = fleet::assemble(config, &arguments.state_dir)?;
+    let Fleet {
+        engine,
+        healer,
+        served,
+        refused,
+        ..
+    } = fleet;
+    for array in refused {
+        tracing::error!(
+            array = array.endpoint,
+            reason = array.reason,
+            "this array is not served"
+        );
+    }
+    let settings = PluginSettings {
+        namespace: config.namespace.clone(),
+        defaults: config.defaults.clone(),
+        state: arguments.state_dir.clone(),
+        swarm: SwarmProbe::new(arguments.docker_root.clone()),
+    };
+    let plugin = Plugin::open(engine, settings).await?;
+    plugin
+        .start()
+        .await
+        .context("read what is attached to this host")?;
+    let healing = tokio::spawn(healer.run());
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping; mounts stay mounted");
+    };
+    let ready_ms = began.elapsed().as_millis();
+    tracing::info!(socket = %path.display(), ?served, ready_ms, "ready");
+    let answered = Server::new(socket, std::sync::Arc::clone(&plugin))
+        .serve(stop)
+        .await;
+    healing.abort();
+    if !(plugin.stop(ENGINE_STOP).await && answered) {
+        bail!("stopped with operations under way; the next start goes on from there");
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Get, List and Path: what is known, from memory where that suffices.
+//!
+//! Get is the dangerous one. The daemon takes any answered error for "there is no such volume" and
+//! forgets the volume's options for good; only a failed connection tells it nothing. So "no such
+//! volume" is said when it is certain, and when nothing is certain and nothing was known before,
+//! nothing is said.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
+
+use hyper::StatusCode;
+use serde_json::Value;
+use storage_core::{Error, ErrorKind, Result, Volume, VolumeName};
+use tokio::time::Instant;
+
+use super::{Plugin, Reply, answer, failed, parse};
+use crate::message::{self, NameRequest, VolumeAnswer};
+use crate::state::Remembered;
+
+impl Plugin {
+    pub(super) async fn get(&self, body: &[u8], deadline: Instant) -> Reply {
+        if message::is_empty(body) {
+            // A retry of a Get that we did not answer: Docker's client lost the body. An error
+            // would be taken for "no such volume" here too.
+            tracing::info!("a Get without a body: not answered");
+            return Reply::HangUp;
+        }
+        let name = match parse::<NameRequest>(body) {
+            Ok(request) => VolumeName::new(request.name),
+            Err(error) => Err(error),
+        };
+        let name = match name {
+            Ok(name) => name,
+            // No volume of ours can have such a name.
+            Err(error) => return failed(&error),
+        };
+        if let Some(volume) = self.engine.known(&name) {
+            return self.found(&volume);
+        }
+        match self.engine.find(&name, deadline).await {
+            Ok(Some(volume)) => self.found(&volume),
+            Ok(None) => {
+                self.names.forget(&name);
+                answer::error(StatusCode::NOT_FOUND, "no such volume")
+            }
+            Err(error) => self.neither_found_nor_absent(&name, &error),
+        }
+    }
+
+    fn found(&self, volume: &Volume) -> Reply {
+        self.names.remember(&volume.name, volume.created_ms, None);
+        let mut status = BTreeMap::from([
+            ("Array", Value::from(volume.array_name.as_str())),
+            ("Object", Value::from(volume.object.as_str())),
+            ("Size", Value::from(volume.size.to_string())),
+            ("ID", Value::from(volume.id.to_string())),
+        ]);
+        if let Some(filesystem) = &volume.filesystem {
+            status.insert("Filesystem", Value::from(filesystem.kind.as_str()));
+        }
+        self.answer(&volume.name, volume.created_ms, status)
+    }
+
+    fn neither_found_nor_absent(&self, name: &VolumeName, error: &Error) -> Reply {
+        let Some(Remembered {
+            options,
+            created_ms,
+        }) = self.names.get(name)
+        else {
+            tracing::warn!(volume = %name, error = %error.chain(), "neither found nor proven absent, and not known from before: not answered");
+            return Reply::HangUp;
+        };
+        tracing::warn!(volume = %name, error = %error.chain(), "neither found nor proven absent: answered from the name cache");
+        let status = BTreeMap::from([
+            (
+                "Source",
+                Value::from("name cache: the volume could not be looked up now"),
+            ),
+            ("Options", Value::from_iter(options)),
+        ]);
+        self.answer(name, created_ms, status)
+    }
+
+    fn answer(
+        &self,
+        name: &VolumeName,
+        created_ms: Option<u64>,
+        status: BTreeMap<&'static str, Value>,
+    ) -> Reply {
+        answer::volume(VolumeAnswer {
+            name: name.as_str(),
+            mountpoint: self.mountpoint_text(name),
+            created_at: created_ms.and_then(rfc_3339),
+            status,
+        })
+    }
+
+    /// Never waits: the daemon lists before it does almost anything else.
+    pub(super) fn list(&self) -> Reply {
+        let inventory = self.engine.inventory();
+        // Before the first listing is complete, what was known before the start is listed too.
+        let remembered = if inventory.age.is_none() {
+            self.names.names()
+        } else {
+            Vec::new()
+        };
+        let age = inventory
+            .age
+            .map_or_else(|| "not listed yet".to_owned(), age);
+        let mut volumes: Vec<VolumeAnswer<'_>> = inventory
+            .volumes
+            .iter()
+            .map(|volume| self.listed(&volume.name, volume.created_ms, &age))
+            .collect();
+        let known = inventory.volumes.len();
+        for name in &remembered {
+            let there = inventory
+                .volumes
+                .binary_search_by(|volume| volume.name.cmp(name));
+            if there.is_err() {
+                volumes.push(self.listed(name, None, &age));
+            }
+        }
+        tracing::debug!(known, remembered = volumes.len() - known, age, "list");
+        answer::volumes(volumes)
+    }
+
+    fn listed<'a>(
+        &self,
+        name: &'a VolumeName,
+        created_ms: Option<u64>,
+        age: &str,
+    ) -> VolumeAnswer<'a> {
+        VolumeAnswer {
+            name: name.as_str(),
+            mountpoint: self.mountpoint_text(name),
+            created_at: created_ms.and_then(rfc_3339),
+            status: BTreeMap::from([("InventoryAge", Value::from(age))]),
+        }
+    }
+
+    /// The mount point as far as memory knows; the empty path while it is not mounted here.
+    pub(super) fn path(&self, body: &[u8]) -> Result<PathBuf> {
+        let request: NameRequest = parse(body)?;
+        let name = VolumeName::new(request.name)?;
+        match self.engine.mountpoint(&name) {
+            Some(path) => Ok(path),
+            None if self.engine.known(&name).is_some() || self.names.get(&name).is_some() => {
+                Ok(PathBuf::new())
+            }
+            None => Err(
+                Error::new(ErrorKind::NotFound, "no such volume is known here")
+                    .with_context("volume", name.as_str()),
+            ),
+        }
+    }
+
+    fn mountpoint_text(&self, name: &VolumeName) -> String {
+        let path = self.engine.mountpoint(name).unwrap_or_default();
+        path.to_string_lossy().into_owned()
+    }
+}
+
+fn age(age: Duration) -> String {
+    format!(
+        "{} ago",
+        humantime::format_duration(Duration::from_secs(age.as_secs()))
+    )
+}
+
+/// A time as Docker wants it; `None` for one that the format cannot hold (after the year 9999).
+fn rfc_3339(milliseconds: u64) -> Option<String> {
+    let time = UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds))?;
+    // The year 9999 ends at 253402300799 s; the formatter panics beyond it.
+    (milliseconds / 1000 < 253_402_300_800)
+        .then(|| humantime::format_rfc3339_seconds(time).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rfc_3339;
+
+    #[test]
+    fn creation_times() {
+        assert_eq!(rfc_3339(0).as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert_eq!(
+            rfc_3339(1_700_000_000_123).as_deref(),
+            Some("2023-11-14T22:13:20Z")
+        );
+        assert!(rfc_3339(253_402_300_799_999).is_some());
+        assert_eq!(rfc_3339(253_402_300_800_000), None);
+        assert_eq!(rfc_3339(u64::MAX), None);
+    }
+}

@@ -1,0 +1,232 @@
+//! The protocol's calls on the engine, the mount counts and the name cache.
+//!
+//! One method a call, each in the file of its name; this file holds what they share. A call runs
+//! to its end in a task of its own, whether or not the caller still listens.
+
+pub(crate) mod answer;
+mod create;
+mod get;
+mod mounting;
+mod reconcile;
+mod remove;
+
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::StatusCode;
+use storage_core::{Engine, Namespace, OptionDefaults, Result, VolumeName};
+use thiserror::Error;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::error;
+use crate::message::{self, Call};
+use crate::state::{MountCounts, Mounts, NameCache, StateLock};
+use crate::swarm::SwarmProbe;
+
+/// Docker gives Create and Mount 120 s and everything else 60 s (moby, volume/drivers/proxy.go);
+/// an answer that comes just before is better than none.
+const SLOW_CALL: Duration = Duration::from_secs(110);
+const QUICK_CALL: Duration = Duration::from_secs(50);
+
+/// What a plugin is made of.
+#[derive(Clone, Debug)]
+pub struct PluginSettings {
+    /// The namespace that names of files are made with.
+    pub namespace: Namespace,
+    /// What a volume gets when its options do not say.
+    pub defaults: OptionDefaults,
+    /// Folder for mount counts and the name cache.
+    pub state: PathBuf,
+    /// Where to look for a Swarm.
+    pub swarm: SwarmProbe,
+}
+
+/// Why a plugin could not begin.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process uses the folder.
+    #[error("{} is in use by another process: is the plugin running already?", folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder cannot be used.
+    #[error("the state folder {} cannot be used", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Peer {
+    /// Process id, as the kernel knows it; `None` from another process namespace.
+    pub pid: Option<i32>,
+}
+
+/// What to do with a call's connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Send this JSON with that status.
+    Answer(StatusCode, Vec<u8>),
+    /// Close the connection without an answer: the daemon then keeps what it knows.
+    HangUp,
+}
+
+/// The plugin, without its socket.
+#[derive(Debug)]
+pub struct Plugin {
+    engine: Arc<Engine>,
+    defaults: OptionDefaults,
+    swarm: SwarmProbe,
+    counts: MountCounts,
+    names: NameCache,
+    /// Volumes without mounts that may still be mounted on the host: to be unmounted.
+    unreleased: Mutex<HashSet<VolumeName>>,
+    /// Wakes the reconciler.
+    attention: Notify,
+    /// When the present daemon began, as far as it told.
+    epoch: Mutex<Instant>,
+    background: Mutex<JoinSet<()>>,
+    _lock: StateLock,
+}
+
+impl Plugin {
+    /// Opens the state on disk. Nothing is asked of any array.
+    ///
+    /// # Errors
+    /// When another process has the folder, or the file system refuses.
+    pub async fn open(
+        engine: Arc<Engine>,
+        settings: PluginSettings,
+    ) -> Result<Arc<Self>, OpenError> {
+        let folder = settings.state.join("docker");
+        let failed = |source: io::Error| OpenError::Folder {
+            folder: folder.clone(),
+            source,
+        };
+        make_private(&folder).map_err(failed)?;
+        let lock = StateLock::take(&folder).map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => OpenError::InUse {
+                folder: folder.clone(),
+            },
+            _ => failed(source),
+        })?;
+        let counts = MountCounts::open(folder.join("mounts"), settings.namespace)
+            .await
+            .map_err(failed)?;
+        Ok(Arc::new(Self {
+            engine,
+            defaults: settings.defaults,
+            swarm: settings.swarm,
+            counts,
+            names: NameCache::open(folder.join("names.json")).await,
+            unreleased: Mutex::new(HashSet::new()),
+            attention: Notify::new(),
+            epoch: Mutex::new(Instant::now()),
+            background: Mutex::new(JoinSet::new()),
+            _lock: lock,
+        }))
+    }
+
+    /// Compares counts with what is mounted, and begins the background work.
+    ///
+    /// # Errors
+    /// When the host's ledger cannot be read.
+    pub async fn start(self: &Arc<Self>) -> Result<()> {
+        self.engine.start().await?;
+        self.compare_with_host().await?;
+        let mut background = self
+            .background
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let plugin = Arc::clone(self);
+        background.spawn(async move { plugin.reconcile_for_ever().await });
+        let plugin = Arc::clone(self);
+        background.spawn(async move { plugin.names.keep_written().await });
+        Ok(())
+    }
+
+    /// Ends the background work and the engine's, waiting at most so long. Mounts stay mounted.
+    /// Returns whether everything had ended.
+    pub async fn stop(&self, limit: Duration) -> bool {
+        let mut background = std::mem::take(
+            &mut *self
+                .background
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        background.shutdown().await;
+        self.names.write().await;
+        self.engine.stop(limit).await
+    }
+
+    /// Answers a call.
+    pub(crate) async fn call(self: Arc<Self>, call: Call, body: &[u8], peer: Peer) -> Reply {
+        let began = Instant::now();
+        let quick = began + QUICK_CALL;
+        let reply = match call {
+            Call::Activate => self.activate().await,
+            Call::Capabilities => answer::capabilities(),
+            Call::List => self.list(),
+            Call::Get => self.get(body, quick).await,
+            Call::Create => done(self.create(body, peer, began + SLOW_CALL).await),
+            Call::Mount => mountpoint(self.mount(body, began + SLOW_CALL).await),
+            Call::Unmount => done(self.unmount(body, quick).await),
+            Call::Path => mountpoint(self.path(body)),
+            Call::Remove => done(self.remove(body, quick).await),
+        };
+        let elapsed_ms = began.elapsed().as_millis();
+        tracing::debug!(call = call.as_str(), elapsed_ms, "answered");
+        reply
+    }
+
+    fn unreleased(&self) -> std::sync::MutexGuard<'_, HashSet<VolumeName>> {
+        self.unreleased
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn done(result: Result<()>) -> Reply {
+    match result {
+        Ok(()) => answer::error(StatusCode::OK, ""),
+        Err(error) => failed(&error),
+    }
+}
+
+fn mountpoint(result: Result<PathBuf>) -> Reply {
+    match result {
+        Ok(path) => answer::mountpoint(&path),
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &storage_core::Error) -> Reply {
+    tracing::info!(error = %error.chain(), kind = %error.kind(), "refused");
+    answer::error(error::status(error.kind()), &error::text(error))
+}
+
+/// Reads a request, with the error that the caller is to see.
+fn parse<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T> {
+    message::parse(body)
+        .map_err(|text| storage_core::Error::new(storage_core::ErrorKind::InvalidArgument, text))
+}
+
+/// Makes a folder that nobody else can look into.
+fn make_private(folder: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+}

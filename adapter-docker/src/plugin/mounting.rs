@@ -1,0 +1,132 @@
+//! Mount, Unmount and Activate: where counts and mounts are kept together.
+//!
+//! Order: the volume is mounted, then counted on disk, then answered; and back: counted down on
+//! disk, then unmounted. So a crash leaves a mount without a count, which nobody was told about
+//! and the next start takes down, and never a count that promises a mount that is not there.
+
+use std::path::PathBuf;
+
+use storage_core::{Result, VolumeName};
+use tokio::time::Instant;
+
+use super::{Plugin, Reply, answer, parse};
+use crate::message::{MountRequest, NameRequest};
+use crate::state::{MountId, Released, held_elsewhere};
+
+impl Plugin {
+    pub(super) async fn mount(&self, body: &[u8], deadline: Instant) -> Result<PathBuf> {
+        let request: MountRequest = parse(body)?;
+        let name = VolumeName::new(request.name)?;
+        let id = MountId::new(request.id)?;
+        let mut counts = self.counts.volume(&name, deadline).await?;
+        let result = async {
+            let mountpoint = self.engine.mount(name.clone(), deadline).await?;
+            let held =
+                counts.mounts().is_carried(&id) && self.is_held(&name, mountpoint.clone()).await;
+            let counted = match counts.mounts().add(id, held) {
+                Ok(next) => counts.save(next).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = counted {
+                self.release_later(&name, counts.mounts().is_empty());
+                return Err(error);
+            }
+            Ok(mountpoint)
+        }
+        .await;
+        counts.done();
+        if let Ok(mountpoint) = &result {
+            self.unreleased().remove(&name);
+            tracing::info!(volume = %name, mountpoint = %mountpoint.display(), "mount");
+        }
+        result
+    }
+
+    pub(super) async fn unmount(&self, body: &[u8], deadline: Instant) -> Result<()> {
+        let request: MountRequest = parse(body)?;
+        let name = VolumeName::new(request.name)?;
+        let id = MountId::new(request.id)?;
+        let mut counts = self.counts.volume(&name, deadline).await?;
+        let result = match counts.mounts().release(&id) {
+            Released::InUse(next) => counts.save(next).await,
+            Released::Last => match counts.save(super::Mounts::default()).await {
+                Ok(()) => self.unmount_now(&name, deadline).await,
+                Err(error) => Err(error),
+            },
+            Released::UnknownId => {
+                tracing::info!(volume = %name, "an Unmount of a mount that was not counted");
+                Ok(())
+            }
+            Released::None => {
+                // Whatever may be left of it; and if something still uses it, that is not the
+                // caller's mount.
+                if let Err(error) = self.unmount_now(&name, deadline).await {
+                    tracing::warn!(volume = %name, error = %error.chain(), "nothing was counted, and it could not be unmounted");
+                }
+                Ok(())
+            }
+        };
+        counts.done();
+        result
+    }
+
+    /// Unmounts a volume that has no mounts left. What fails is tried again in the background.
+    /// Call with the volume's counts locked.
+    pub(super) async fn unmount_now(&self, name: &VolumeName, deadline: Instant) -> Result<()> {
+        self.unreleased().insert(name.clone());
+        self.engine.unmount(name.clone(), deadline).await?;
+        self.unreleased().remove(name);
+        tracing::info!(volume = %name, "unmounted");
+        Ok(())
+    }
+
+    fn release_later(&self, name: &VolumeName, unused: bool) {
+        if unused {
+            self.unreleased().insert(name.clone());
+            self.attention.notify_one();
+        }
+    }
+
+    /// Whether a container has the mount. Not knowing counts as yes: a count too many keeps a
+    /// volume mounted, a count too few takes it away from a container.
+    pub(super) async fn is_held(&self, name: &VolumeName, mountpoint: PathBuf) -> bool {
+        held_elsewhere(mountpoint).await.unwrap_or_else(|error| {
+            tracing::warn!(volume = %name, %error, "whether a container has the mount could not be told");
+            true
+        })
+    }
+
+    /// A daemon calls this once in its life: whoever calls is a new one, and what was counted
+    /// before may belong to containers that died with the old one.
+    pub(super) async fn activate(&self) -> Reply {
+        let began = Instant::now();
+        *self
+            .epoch
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = began;
+        for name in self.counts.names() {
+            let carried = match self.counts.volume(&name, began + super::QUICK_CALL).await {
+                Ok(mut counts) => {
+                    let saved = match counts.mounts().carry() {
+                        Some(next) => counts.save(next).await,
+                        None => Ok(()),
+                    };
+                    counts.done();
+                    saved
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = carried {
+                tracing::warn!(volume = %name, error = %error.chain(), "the mounts of an earlier daemon could not be marked");
+            }
+        }
+        self.attention.notify_one();
+        answer::activate()
+    }
+
+    /// The name in a request that has nothing else.
+    pub(super) fn named(body: &[u8]) -> Result<VolumeName> {
+        let request: NameRequest = parse(body)?;
+        VolumeName::new(request.name)
+    }
+}

@@ -1,0 +1,151 @@
+//! Whether a mount of ours is in use outside this process's mount namespace: by a container.
+//!
+//! Compared by device number, as a container has the same file system under another path. A
+//! namespace that merely received a copy of our mount (a service with a private `/tmp`, say) has
+//! it under our path and does not count.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::durable;
+
+/// Whether another mount namespace has the file system that is mounted at `mountpoint`, at another
+/// path. `false` when nothing is mounted there.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub(crate) async fn held_elsewhere(mountpoint: PathBuf) -> io::Result<bool> {
+    durable::blocking(move || held(Path::new("/proc"), &mountpoint)).await
+}
+
+fn held(proc: &Path, mountpoint: &Path) -> io::Result<bool> {
+    let ours = std::fs::read(proc.join("self/mountinfo"))?;
+    let path = mountpoint.as_os_str().as_bytes();
+    let device = mounts(&ours)
+        .filter(|mount| mount.path == path)
+        .last()
+        .map(|mount| mount.device.to_vec());
+    let Some(device) = device else {
+        return Ok(false);
+    };
+    let mut seen: HashSet<PathBuf> = HashSet::new();
+    seen.extend(std::fs::read_link(proc.join("self/ns/mnt")));
+    for entry in std::fs::read_dir(proc)? {
+        let process = entry?.path();
+        let is_process = process
+            .file_name()
+            .is_some_and(|name| name.as_bytes().iter().all(u8::is_ascii_digit));
+        if !is_process {
+            continue;
+        }
+        // A process that ended meanwhile holds nothing.
+        let Ok(namespace) = std::fs::read_link(process.join("ns/mnt")) else {
+            continue;
+        };
+        if !seen.insert(namespace) {
+            continue;
+        }
+        let theirs = std::fs::read(process.join("mountinfo")).unwrap_or_default();
+        if mounts(&theirs).any(|mount| mount.device == device && mount.path != path) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+struct Mount<'a> {
+    device: &'a [u8],
+    path: Vec<u8>,
+}
+
+/// The lines of a mountinfo file (`proc_pid_mountinfo(5)`): the third field is `major:minor`, the
+/// fifth the mount point.
+fn mounts(text: &[u8]) -> impl Iterator<Item = Mount<'_>> {
+    text.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let device = fields.nth(2)?;
+        let path = unescape(fields.nth(1)?);
+        Some(Mount { device, path })
+    })
+}
+
+/// Blanks, tabs, newlines and backslashes stand as three octal digits behind a backslash.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, tail)) = rest.split_first() {
+        let octal = tail
+            .get(..3)
+            .filter(|_| *first == b'\\')
+            .and_then(|digits| {
+                digits.iter().try_fold(0_u8, |value, digit| {
+                    let digit = digit.checked_sub(b'0').filter(|digit| *digit < 8)?;
+                    value.checked_mul(8)?.checked_add(digit)
+                })
+            });
+        match octal {
+            Some(byte) => {
+                out.push(byte);
+                rest = tail.get(3..).unwrap_or_default();
+            }
+            None => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::{held, unescape};
+
+    fn process(proc: &Path, pid: &str, namespace: &str, mountinfo: &str) {
+        let folder = proc.join(pid);
+        std::fs::create_dir_all(folder.join("ns")).unwrap();
+        symlink(namespace, folder.join("ns/mnt")).unwrap();
+        std::fs::write(folder.join("mountinfo"), mountinfo).unwrap();
+    }
+
+    const OURS: &str =
+        "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 7:3 / /var/lib/m\\040x rw - ext4 /dev/loop3 rw\n";
+
+    #[test]
+    fn a_container_holds_and_a_copy_does_not() {
+        let proc = TempDir::new().unwrap();
+        process(proc.path(), "self", "mnt:[1]", OURS);
+        process(proc.path(), "10", "mnt:[1]", OURS);
+        process(proc.path(), "11", "mnt:[2]", OURS);
+        std::fs::create_dir(proc.path().join("12")).unwrap();
+        let mountpoint = Path::new("/var/lib/m x");
+        assert!(!held(proc.path(), mountpoint).unwrap());
+        process(
+            proc.path(),
+            "13",
+            "mnt:[3]",
+            "9 1 7:3 / /data rw - ext4 /dev/loop3 rw\n",
+        );
+        assert!(held(proc.path(), mountpoint).unwrap());
+        assert!(!held(proc.path(), Path::new("/not/mounted")).unwrap());
+    }
+
+    #[test]
+    fn the_real_one_can_be_read() {
+        assert!(!held(Path::new("/proc"), Path::new("/no/such/mount")).unwrap());
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(unescape(b"a\\040b\\134"), b"a b\\");
+        assert_eq!(unescape(b"\\"), b"\\");
+        assert_eq!(unescape(b"\\777\\9"), b"\\777\\9");
+    }
+}

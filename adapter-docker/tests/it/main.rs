@@ -1,0 +1,19 @@
+//! The plugin as Docker's daemon meets it: over its unix socket, in raw HTTP, over arrays and a
+//! host in memory; and under a real daemon with simulated arrays.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "test code: a failed expectation is a failed test"
+)]
+
+mod hostile;
+mod mounting;
+mod node;
+mod protocol;
+mod raw;
+mod socket;
+mod swarm;
+mod unreachable;

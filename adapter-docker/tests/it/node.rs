@@ -1,0 +1,188 @@
+//! A host with a plugin, over arrays in memory, which can be restarted.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_docker::{Limits, Plugin, PluginSettings, Server, SwarmProbe, bind};
+use serde_json::{Value, json};
+use storage_core::{
+    Backend, Engine, EngineSettings, Host, Initiators, MemoryArray, MemoryAttacher, MemoryBackend,
+    Namespace, OptionDefaults, Size,
+};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::raw::{self, Answer};
+
+pub(crate) struct Node {
+    pub(crate) folder: TempDir,
+    pub(crate) array: Arc<MemoryArray>,
+    pub(crate) attacher: Arc<MemoryAttacher>,
+    pub(crate) engine: Arc<Engine>,
+    plugin: Arc<Plugin>,
+    stop: Option<oneshot::Sender<()>>,
+    server: Option<JoinHandle<bool>>,
+    limits: Limits,
+    swarm: SwarmProbe,
+}
+
+impl Node {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Limits::default(), None).await
+    }
+
+    pub(crate) async fn start_with(limits: Limits, swarm: Option<SwarmProbe>) -> Self {
+        let folder = TempDir::new().unwrap();
+        let array = MemoryArray::new("a1", Size::from_gib(1 << 20));
+        let host = Host::new("node", "0123", Initiators::default());
+        let attacher = Arc::new(MemoryAttacher::new(host, vec![Arc::clone(&array)]));
+        // The machine that runs the tests may be in a Swarm; the node is not.
+        let swarm = swarm.unwrap_or_else(|| {
+            SwarmProbe::new(Some(folder.path().join("docker"))).with_proc(folder.path())
+        });
+        let (engine, plugin) = open(&folder, &array, &attacher, &swarm).await;
+        let (stop, server) = (None, None);
+        let mut node = Self {
+            folder,
+            array,
+            attacher,
+            engine,
+            plugin,
+            stop,
+            server,
+            limits,
+            swarm,
+        };
+        node.serve().await;
+        node
+    }
+
+    async fn serve(&mut self) {
+        self.plugin.start().await.unwrap();
+        let socket = bind(&self.socket()).await.unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let server = Server::new(socket, Arc::clone(&self.plugin)).with_limits(self.limits);
+        let until = async move { drop(stopped.await) };
+        self.stop = Some(stop);
+        self.server = Some(tokio::spawn(server.serve(until)));
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("run/fairlead.sock")
+    }
+
+    /// Stops the plugin; whether everything ended in time.
+    pub(crate) async fn stop(&mut self) -> bool {
+        drop(self.stop.take());
+        let answered = self.server.take().unwrap().await.unwrap();
+        self.plugin.stop(Duration::from_secs(5)).await && answered
+    }
+
+    /// Stops it and starts a new one on the same host, state and arrays.
+    pub(crate) async fn restart(mut self) -> Self {
+        self.stop().await;
+        let Self {
+            folder,
+            array,
+            attacher,
+            engine,
+            plugin,
+            limits,
+            swarm,
+            ..
+        } = self;
+        drop((engine, plugin));
+        let (engine, plugin) = open(&folder, &array, &attacher, &swarm).await;
+        let (stop, server) = (None, None);
+        let mut node = Self {
+            folder,
+            array,
+            attacher,
+            engine,
+            plugin,
+            stop,
+            server,
+            limits,
+            swarm,
+        };
+        node.serve().await;
+        node
+    }
+
+    pub(crate) async fn raw(&self, text: &str) -> Answer {
+        raw::exchange(&self.socket(), text).await
+    }
+
+    pub(crate) async fn call(&self, call: &str, body: Value) -> Answer {
+        let path = format!("/VolumeDriver.{call}");
+        self.raw(&raw::request(&path, &body.to_string())).await
+    }
+
+    /// A new daemon introduces itself.
+    pub(crate) async fn activate(&self) -> Answer {
+        self.raw(&raw::request("/Plugin.Activate", "")).await
+    }
+
+    pub(crate) async fn create(&self, name: &str) {
+        self.call("Create", json!({"Name": name, "Opts": {"size": "1GiB"}}))
+            .await
+            .ok();
+    }
+
+    pub(crate) async fn get(&self, name: &str) -> Answer {
+        self.call("Get", json!({"Name": name})).await
+    }
+
+    pub(crate) async fn remove(&self, name: &str) -> Answer {
+        self.call("Remove", json!({"Name": name})).await
+    }
+
+    pub(crate) async fn mount(&self, name: &str, id: &str) -> Answer {
+        self.call("Mount", json!({"Name": name, "ID": id})).await
+    }
+
+    pub(crate) async fn unmount(&self, name: &str, id: &str) -> Answer {
+        self.call("Unmount", json!({"Name": name, "ID": id})).await
+    }
+
+    /// Where the volume is mounted, as Path says; empty when it is not.
+    pub(crate) async fn path(&self, name: &str) -> String {
+        let answer = self.call("Path", json!({"Name": name})).await.ok();
+        answer["Mountpoint"].as_str().unwrap().to_owned()
+    }
+
+    /// The number of files with mount counts.
+    pub(crate) fn count_files(&self) -> usize {
+        std::fs::read_dir(self.folder.path().join("docker/mounts"))
+            .unwrap()
+            .count()
+    }
+}
+
+async fn open(
+    folder: &TempDir,
+    array: &Arc<MemoryArray>,
+    attacher: &Arc<MemoryAttacher>,
+    swarm: &SwarmProbe,
+) -> (Arc<Engine>, Arc<Plugin>) {
+    let namespace = Namespace::new("ns").unwrap();
+    let backend: Arc<dyn Backend> =
+        Arc::new(MemoryBackend::new(Arc::clone(array), namespace.clone()));
+    let attacher = Arc::clone(attacher);
+    let engine = Engine::builder(vec![backend], attacher)
+        .settings(EngineSettings {
+            ask_limit: Duration::from_secs(2),
+            ..EngineSettings::default()
+        })
+        .build();
+    let settings = PluginSettings {
+        namespace,
+        defaults: OptionDefaults::default(),
+        state: folder.path().to_path_buf(),
+        swarm: swarm.clone(),
+    };
+    let plugin = Plugin::open(Arc::clone(&engine), settings).await.unwrap();
+    (engine, plugin)
+}

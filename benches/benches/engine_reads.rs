@@ -1,5 +1,4 @@
 //! What Docker asks most: Get and List of an engine that knows 10,000 volumes.
-#![expect(missing_docs, reason = "criterion's macros make public items")]
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up ends")]
 
 mod scene;

@@ -1,5 +1,4 @@
 //! How long it takes to read what users type: options, sizes, selectors, names.
-#![expect(missing_docs, reason = "criterion's macros make public items")]
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up ends")]
 
 mod scene;

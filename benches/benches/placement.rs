@@ -1,5 +1,4 @@
 //! How long a placement decision takes, by the number of arrays.
-#![expect(missing_docs, reason = "criterion's macros make public items")]
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up ends")]
 
 mod scene;

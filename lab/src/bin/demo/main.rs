@@ -9,16 +9,25 @@ mod tale;
 
 use std::process::ExitCode;
 
+use anyhow::{Context, Result, bail};
 use story::Story;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut story = Story::begin();
+    // what was told so far is dropped with the tale: programs end, mounts and devices are swept
     let told = tokio::select! {
         told = tale::tell(&mut story) => told,
-        stopped = tokio::signal::ctrl_c() => {
-            Err(anyhow::anyhow!("interrupted{}", stopped.err().map(|error| format!(": {error}")).unwrap_or_default()))
-        }
+        stopped = interrupted() => stopped.and_then(|()| bail!("interrupted")),
     };
     story.end(told)
+}
+
+async fn interrupted() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        typed = tokio::signal::ctrl_c() => typed.context("listen for Ctrl-C"),
+    }
 }

@@ -61,7 +61,7 @@ impl Story {
             }
             Err(error) => {
                 say(&format!(
-                    "\nFAILED after step {steps} ({seconds:.1} s): {error:?}"
+                    "\nFAILED after step {steps} ({seconds:.1} s): {error:#}"
                 ));
                 ExitCode::FAILURE
             }

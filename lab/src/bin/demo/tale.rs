@@ -46,7 +46,7 @@ pub(crate) async fn tell(story: &mut Story) -> Result<()> {
         Need::Loop,
         Need::Fuse,
         Need::Docker,
-        Need::Tool("mkfs.ext4"),
+        Need::Tool("mkfs.xfs"),
     ];
     if let Some(reason) = missing(&needs) {
         anyhow::bail!("this machine cannot run the demo: {reason}");
@@ -279,14 +279,17 @@ async fn remove(
     )?;
     let destroyed = volumes(array, true).await?;
     story.check(destroyed.len() == 1, "the array keeps the destroyed volume")?;
-    let name = destroyed.first().context("no destroyed volume")?;
+    let object = destroyed.first().context("no destroyed volume")?;
+    let name = &array.name;
     Story::detail(&format!(
-        "{} keeps {name} for 24 h: `purevol recover {name}` brings it back",
-        array.name
+        "{name} keeps it for 24 h as {object}; to have it back:"
+    ));
+    Story::detail(&format!(
+        "purevol recover {object} && purevol rename {object} {NAMESPACE}-{VOLUME}"
     ));
     wait_released(watch).await?;
     story.check(true, "nothing is left over on the host")?;
-    story.step("Looked for leftovers: no mount, no device, no connection.");
+    story.step("Looked for leftovers: no mount, no device, no connection, no record of one.");
     Ok(())
 }
 
@@ -307,7 +310,9 @@ async fn finish(story: &mut Story, stage: Stage) -> Result<()> {
 }
 
 fn watch(folder: &Path, arrays: &Simulator) -> Watch {
-    let watch = Watch::new().folder(folder.join("plugin"));
+    let watch = Watch::new()
+        .folder(folder.join("plugin"))
+        .files(folder.join("plugin/state/ledger"));
     arrays
         .arrays()
         .iter()
@@ -319,14 +324,17 @@ async fn wait_released(watch: &Watch) -> Result<()> {
     watch.assert_none(SOON).await
 }
 
-/// The names of our volumes on an array: what carries the namespace, without the markers that
-/// hold no data.
+/// The names of our volumes on an array: what carries the namespace and is large enough to hold
+/// data. A removed volume is destroyed under another name, so that its own is free at once.
 async fn volumes(array: &SimulatedArray, destroyed: bool) -> Result<Vec<String>> {
     let rest = ArrayRest::login(&array.address, &array.token).await?;
-    let mut names = rest
-        .texts(&format!("volumes?destroyed={destroyed}"), "name")
+    let items = rest
+        .items(&format!("volumes?destroyed={destroyed}"))
         .await?;
-    let wanted = format!("{NAMESPACE}-{VOLUME}");
-    names.retain(|name| name.starts_with(&wanted));
-    Ok(names)
+    let ours = items.iter().filter_map(|item| {
+        let name = item.get("name")?.as_str()?;
+        let large = item.get("provisioned")?.as_u64()? >= 1_000_000_000;
+        (large && name.starts_with(&format!("{NAMESPACE}-"))).then(|| name.to_owned())
+    });
+    Ok(ours.collect())
 }

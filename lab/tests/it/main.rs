@@ -3,3 +3,4 @@
 mod docker;
 mod leftovers;
 mod process;
+mod simulator;

@@ -143,9 +143,11 @@ impl Array {
         } else {
             config.port
         };
-        let (port, address) = match reserve(SocketAddr::new(config.bind, wanted)) {
+        let (port, address) = match reserve(SocketAddr::new(config.bind, wanted)).await {
             // The port of the last run was only a preference.
-            Err(_) if config.port == 0 && wanted != 0 => reserve(SocketAddr::new(config.bind, 0))?,
+            Err(_) if config.port == 0 && wanted != 0 => {
+                reserve(SocketAddr::new(config.bind, 0)).await?
+            }
             reserved => reserved?,
         };
         identity.set_port(address.port())?;

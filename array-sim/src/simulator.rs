@@ -186,6 +186,14 @@ impl Simulator {
         self.control.as_ref().map(crate::control::Control::url)
     }
 
+    /// What a client needs to know of each array, as the program prints it: name, id, URL, API
+    /// token, certificate path, fingerprint, LUN folder.
+    #[must_use]
+    pub fn describe(&self) -> serde_json::Value {
+        let arrays: Vec<_> = self.arrays.iter().map(crate::control::describe).collect();
+        serde_json::json!({ "control": self.control_url(), "arrays": arrays })
+    }
+
     /// Stops all arrays and unmounts their LUN folders.
     ///
     /// # Errors

@@ -40,7 +40,8 @@ pub(crate) enum Reply {
 
 impl Reply {
     /// `{"items": [...]}`, the answer of POST, PATCH and PUT.
-    pub(crate) fn items(items: Vec<Value>) -> Self {
+    pub(crate) fn items(items: impl IntoIterator<Item = Value>) -> Self {
+        let items: Vec<Value> = items.into_iter().collect();
         Self::Json(json!({ "items": items }))
     }
 }

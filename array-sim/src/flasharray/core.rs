@@ -111,13 +111,13 @@ impl Core {
     /// Eradicates what has been destroyed for long enough.
     pub(crate) fn expire(&mut self) -> Result<(), Refusal> {
         match self.state.plan_expired(self.clock.now_ms()) {
-            Some(plan) => self.commit(plan).map(drop),
+            Some(plan) => self.commit(&plan).map(drop),
             None => Ok(()),
         }
     }
 
     /// Makes a plan real: bytes, record, state, LUNs, audit. Returns the records to show.
-    pub(crate) fn commit(&mut self, plan: Plan) -> Result<Vec<u64>, Refusal> {
+    pub(crate) fn commit(&mut self, plan: &Plan) -> Result<Vec<u64>, Refusal> {
         let touched = plan.touched.clone();
         self.prepare_data(&plan.data).map_err(|e| storage(&e))?;
         self.journal

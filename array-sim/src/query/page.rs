@@ -157,10 +157,87 @@ fn write_token(place: &str, key: u64) -> String {
 fn read_token(token: &str, key: u64) -> Result<String, QueryError> {
     let invalid = || QueryError::parameter("continuation_token");
     let bytes = base64::decode(token.trim_end_matches('=')).ok_or_else(invalid)?;
-    let text = String::from_utf8(bytes).map_err(|_| invalid())?;
+    let text = String::from_utf8(bytes).map_err(|_cause| invalid())?;
     let (of, place) = text.split_once(':').ok_or_else(invalid)?;
     if of != format!("{key:016x}") {
         return Err(invalid());
     }
     Ok(place.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Copy)]
+    struct Number(u64);
+
+    impl Row for Number {
+        const PROPERTIES: &'static [&'static str] = &["number", "name"];
+
+        fn field(&self, _: &str) -> Field<'_> {
+            Field::number(self.0 % 7)
+        }
+
+        fn place(&self) -> String {
+            format!("{:020}", self.0)
+        }
+
+        fn render(&self) -> Value {
+            json!(self.0)
+        }
+    }
+
+    fn page(raw: &str, rows: &[Number]) -> Value {
+        let params = Params::parse(raw).unwrap();
+        let listing = Listing::parse(&params, Number::PROPERTIES).unwrap();
+        list(&listing, rows.to_vec())
+    }
+
+    fn numbers(page: &Value) -> Vec<u64> {
+        let items = page["items"].as_array().unwrap();
+        items.iter().map(|item| item.as_u64().unwrap()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn pages_join_to_the_whole(count in 0..60_u64, limit in 1..20_usize) {
+            let rows: Vec<Number> = (0..count).map(Number).collect();
+            let mut all = Vec::new();
+            let mut query = format!("limit={limit}");
+            loop {
+                let page = page(&query, &rows);
+                all.extend(numbers(&page));
+                match page["continuation_token"].as_str() {
+                    Some(token) => query = format!("limit={limit}&continuation_token={token}"),
+                    None => break,
+                }
+            }
+            prop_assert_eq!(all, (0..count).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn sorted_offsets_join_to_the_whole(count in 0..60_u64, limit in 1..20_usize) {
+            let rows: Vec<Number> = (0..count).map(Number).collect();
+            let mut all = Vec::new();
+            loop {
+                let page = page(&format!("sort=number-&limit={limit}&offset={}", all.len()), &rows);
+                all.extend(numbers(&page));
+                if page["more_items_remaining"] == false {
+                    break;
+                }
+            }
+            prop_assert!(all.is_sorted_by_key(|number| (std::cmp::Reverse(number % 7), *number)));
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..count).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn tokens_of_strangers_are_refused(token in "[A-Za-z0-9_=-]{0,40}") {
+            let params = Params::parse(&format!("continuation_token={token}")).unwrap();
+            prop_assert!(Listing::parse(&params, Number::PROPERTIES).is_err());
+        }
+    }
 }

@@ -69,7 +69,7 @@ impl Params {
 
     pub(crate) fn number(&self, name: &str) -> Result<Option<usize>, QueryError> {
         self.get(name)
-            .map(|value| value.parse().map_err(|_| QueryError::parameter(name)))
+            .map(|value| value.parse().map_err(|_cause| QueryError::parameter(name)))
             .transpose()
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum_server::Handle;
@@ -14,14 +14,29 @@ use tokio::task::JoinHandle;
 
 use super::connection::BreakableAcceptor;
 
+/// How long a port that is taken is waited for: a simulator that was dropped in this process ends
+/// its listeners as soon as the runtime gets to it.
+const PREDECESSOR_ENDS: Duration = Duration::from_secs(2);
+
 /// Takes a port and keeps it without listening, so that a stopped array refuses connections and
 /// comes back on the same port. With `SO_REUSEADDR` several sockets may be bound to one port as
-/// long as none of them listens when another is bound (socket(7)).
-pub(crate) fn reserve(address: SocketAddr) -> io::Result<(TcpSocket, SocketAddr)> {
-    let socket = socket_for(address)?;
-    socket.bind(address)?;
-    let address = socket.local_addr()?;
-    Ok((socket, address))
+/// long as none of them listens when another is bound (socket(7)). A predecessor that is just
+/// ending is given a moment.
+pub(crate) async fn reserve(address: SocketAddr) -> io::Result<(TcpSocket, SocketAddr)> {
+    let deadline = Instant::now() + PREDECESSOR_ENDS;
+    loop {
+        let socket = socket_for(address)?;
+        match socket.bind(address) {
+            Ok(()) => {
+                let address = socket.local_addr()?;
+                return Ok((socket, address));
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn socket_for(address: SocketAddr) -> io::Result<TcpSocket> {

@@ -2,7 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::missing_panics_doc,
+    clippy::indexing_slicing,
     reason = "support of tests: a failure is a failed test"
 )]
 

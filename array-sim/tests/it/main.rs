@@ -6,6 +6,7 @@ mod faults;
 mod hosts;
 mod paging;
 mod persistence;
+mod program;
 mod sessions;
 mod snapshots;
 mod tags;

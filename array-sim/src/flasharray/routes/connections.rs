@@ -129,7 +129,7 @@ pub(super) fn create(core: &mut Core, request: &Request) -> Result<Reply, Refusa
         lun,
     };
     let plan = core.state.plan_connect(&core.rules(), &connect)?;
-    let touched = core.commit(plan)?;
+    let touched = core.commit(&plan)?;
     let core = &*core;
     let connections = touched
         .iter()
@@ -137,7 +137,7 @@ pub(super) fn create(core: &mut Core, request: &Request) -> Result<Reply, Refusa
     let items = connections
         .flat_map(|connection| core.state.sides(connection))
         .map(|side| row(core, request, side).render());
-    Ok(Reply::items(items.collect()))
+    Ok(Reply::items(items))
 }
 
 /// DELETE `/connections`. Documented; observed: the text for what is not connected.
@@ -145,7 +145,7 @@ pub(super) fn delete(core: &mut Core, request: &Request) -> Result<Reply, Refusa
     let (volumes, targets) = ends(core, request)?;
     let disconnect = Disconnect { volumes, targets };
     let plan = core.state.plan_disconnect(&core.rules(), &disconnect)?;
-    core.commit(plan)?;
+    core.commit(&plan)?;
     Ok(Reply::Empty)
 }
 

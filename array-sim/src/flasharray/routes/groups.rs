@@ -44,14 +44,14 @@ fn render(core: &Core, request: &Request, sequences: &[u64]) -> Reply {
         }
         .render()
     });
-    Reply::items(items.collect())
+    Reply::items(items)
 }
 
 /// POST `/host-groups`. Documented.
 pub(super) fn create(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
     let names = request.required_list("names")?;
     let plan = core.state.plan_create_groups(&core.rules(), &names)?;
-    let touched = core.commit(plan)?;
+    let touched = core.commit(&plan)?;
     Ok(render(core, request, &touched))
 }
 
@@ -62,7 +62,7 @@ pub(super) fn patch(core: &mut Core, request: &Request) -> Result<Reply, Refusal
     let plan = core
         .state
         .plan_rename_groups(&chosen, body.name.as_deref())?;
-    let touched = core.commit(plan)?;
+    let touched = core.commit(&plan)?;
     Ok(render(core, request, &touched))
 }
 
@@ -70,7 +70,7 @@ pub(super) fn patch(core: &mut Core, request: &Request) -> Result<Reply, Refusal
 pub(super) fn delete(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
     let chosen = select::required(select::groups(core, request, "names")?, "names")?;
     let plan = core.state.plan_delete_groups(&chosen)?;
-    core.commit(plan)?;
+    core.commit(&plan)?;
     Ok(Reply::Empty)
 }
 
@@ -101,18 +101,18 @@ pub(super) fn list_members(core: &mut Core, request: &Request) -> Result<Reply, 
 pub(super) fn join(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
     let (group, hosts) = group_and_hosts(core, request)?;
     let plan = core.state.plan_join(&group, &hosts)?;
-    let touched = core.commit(plan)?;
+    let touched = core.commit(&plan)?;
     let hosts = touched.iter().filter_map(|at| core.state.hosts.get(*at));
     let group = &group;
     let items = hosts.map(|host| MemberRow { group, host }.render());
-    Ok(Reply::items(items.collect()))
+    Ok(Reply::items(items))
 }
 
 /// DELETE of both membership calls. Documented.
 pub(super) fn leave(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
     let (group, hosts) = group_and_hosts(core, request)?;
     let plan = core.state.plan_leave(&group, &hosts)?;
-    core.commit(plan)?;
+    core.commit(&plan)?;
     Ok(Reply::Empty)
 }
 

@@ -91,7 +91,7 @@ fn render(core: &Core, request: &Request, sequences: &[u64]) -> Reply {
         }
         .render()
     });
-    Reply::items(items.collect())
+    Reply::items(items)
 }
 
 /// POST `/hosts`. Documented; observed: "Host already exists.", and "already in use" for an
@@ -107,7 +107,7 @@ pub(super) fn create(core: &mut Core, request: &Request) -> Result<Reply, Refusa
         },
     };
     let plan = core.state.plan_create_hosts(&core.rules(), &new)?;
-    let touched = core.commit(plan)?;
+    let touched = core.commit(&plan)?;
     Ok(render(core, request, &touched))
 }
 
@@ -116,7 +116,7 @@ pub(super) fn patch(core: &mut Core, request: &Request) -> Result<Reply, Refusal
     let chosen = select::required(select::hosts(core, request, "names")?, "names")?;
     let patch = patch_of(request.body()?)?;
     let plan = core.state.plan_patch_hosts(&chosen, &patch)?;
-    let touched = core.commit(plan)?;
+    let touched = core.commit(&plan)?;
     Ok(render(core, request, &touched))
 }
 
@@ -124,7 +124,7 @@ pub(super) fn patch(core: &mut Core, request: &Request) -> Result<Reply, Refusal
 pub(super) fn delete(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
     let chosen = select::required(select::hosts(core, request, "names")?, "names")?;
     let plan = core.state.plan_delete_hosts(&chosen)?;
-    core.commit(plan)?;
+    core.commit(&plan)?;
     Ok(Reply::Empty)
 }
 

@@ -57,9 +57,8 @@ fn render(core: &Core, request: &Request, sequences: &[u64]) -> Reply {
     let snapshots = sequences
         .iter()
         .filter_map(|at| core.state.snapshots.get(*at));
-    let items = snapshots
-        .map(|snapshot| SnapshotRow::new(core, snapshot, request.version).render())
-        .collect();
+    let items =
+        snapshots.map(|snapshot| SnapshotRow::new(core, snapshot, request.version).render());
     Reply::items(items)
 }
 
@@ -77,7 +76,7 @@ pub(super) fn create(core: &mut Core, request: &Request) -> Result<Reply, Refusa
         suffix: body.suffix,
     };
     let plan = core.state.plan_snapshots(&core.rules(), &new)?;
-    let touched = core.commit(plan)?;
+    let touched = core.commit(&plan)?;
     Ok(render(core, request, &touched))
 }
 
@@ -93,7 +92,7 @@ pub(super) fn patch(core: &mut Core, request: &Request) -> Result<Reply, Refusal
     let plan = core
         .state
         .plan_patch_snapshots(&core.rules(), &chosen, &patch)?;
-    let touched = core.commit(plan)?;
+    let touched = core.commit(&plan)?;
     Ok(render(core, request, &touched))
 }
 
@@ -103,6 +102,6 @@ pub(super) fn eradicate(core: &mut Core, request: &Request) -> Result<Reply, Ref
     let plan = core
         .state
         .plan_eradicate_snapshots(&core.rules(), &chosen)?;
-    core.commit(plan)?;
+    core.commit(&plan)?;
     Ok(Reply::Empty)
 }

@@ -68,7 +68,7 @@ pub(super) fn put(core: &mut Core, request: &Request) -> Result<Reply, Refusal> 
         })
         .collect();
     let plan = core.state.plan_put_tags(&core.rules(), &chosen, &tags)?;
-    let touched = core.commit(plan)?;
+    let touched = core.commit(&plan)?;
     let mut items = Vec::new();
     for volume in touched.iter().filter_map(|at| core.state.volumes.get(*at)) {
         for put in &tags {
@@ -100,6 +100,6 @@ pub(super) fn delete(core: &mut Core, request: &Request) -> Result<Reply, Refusa
         ));
     };
     let plan = core.state.plan_delete_tags(&chosen, namespace, &keys)?;
-    core.commit(plan)?;
+    core.commit(&plan)?;
     Ok(Reply::Empty)
 }

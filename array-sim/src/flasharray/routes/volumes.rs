@@ -123,7 +123,7 @@ fn render(core: &Core, request: &Request, sequences: &[u64]) -> Reply {
         }
         .render()
     });
-    Reply::items(items.collect())
+    Reply::items(items)
 }
 
 /// POST `/volumes`: several volumes of one size, or copies of one source; with `overwrite` onto
@@ -151,7 +151,7 @@ pub(super) fn create(core: &mut Core, request: &Request) -> Result<Reply, Refusa
         priority_adjustment: body.priority_adjustment.map(priority).transpose()?,
     };
     let plan = core.state.plan_create_volumes(&core.rules(), &new)?;
-    let touched = core.commit(plan)?;
+    let touched = core.commit(&plan)?;
     Ok(render(core, request, &touched))
 }
 
@@ -187,7 +187,7 @@ pub(super) fn patch(core: &mut Core, request: &Request) -> Result<Reply, Refusal
     let plan = core
         .state
         .plan_patch_volumes(&core.rules(), &chosen, &patch)?;
-    let touched = core.commit(plan)?;
+    let touched = core.commit(&plan)?;
     Ok(render(core, request, &touched))
 }
 
@@ -196,7 +196,7 @@ pub(super) fn eradicate(core: &mut Core, request: &Request) -> Result<Reply, Ref
     let chosen = select::volumes(core, request, ("names", "ids"))?;
     let chosen = select::required(chosen, "names")?;
     let plan = core.state.plan_eradicate_volumes(&core.rules(), &chosen)?;
-    core.commit(plan)?;
+    core.commit(&plan)?;
     Ok(Reply::Empty)
 }
 

@@ -265,3 +265,6 @@ fn drop_index<K: std::hash::Hash + Eq>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -420,7 +420,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, QueryError> {
                 });
                 let number: f64 = number
                     .parse()
-                    .map_err(|_| invalid(&format!("{number} is not a number")))?;
+                    .map_err(|_cause| invalid(&format!("{number} is not a number")))?;
                 tokens.push(Token::Literal(Literal::Number(number)));
             }
             _ if c.is_alphabetic() || c == '_' => {

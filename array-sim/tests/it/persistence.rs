@@ -129,10 +129,10 @@ async fn ten_thousand_volumes_are_no_burden() {
         client.volume(&format!("extra-{number}")).await;
     }
     // Generous: a debug build on a busy machine. Linear work in every call would take minutes.
-    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
     drop((simulator, array));
     let began = std::time::Instant::now();
     let simulator = start(folder.path()).await;
     assert_eq!(simulator.array("array-a").unwrap().volumes().len(), 10_020);
-    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 use storage_core::{
-    AttachVolume, Attachment, AttachmentState, ErrorKind, Outcome, Result, Size, VolumeId,
+    AttachVolume, Attachment, AttachmentState, Error, ErrorKind, Outcome, Result, Size, VolumeId,
 };
 
 use crate::blocking::{Progress, poll_until};
@@ -15,7 +15,7 @@ use crate::device::{BlockNode, Use, VerifiedDevice};
 use crate::failure::{call_error, error, refused};
 use crate::filesystem;
 use crate::format;
-use crate::ledger::{DeviceFact, Intent, Key, Record};
+use crate::ledger::{DeviceFact, FormatPhase, Intent, Key, Record};
 use crate::machine::{Machine, attachment, boot_id};
 use crate::mount::{make_mountpoint, mount_device};
 use crate::steps::Step;
@@ -43,13 +43,14 @@ impl Machine {
         if let Some(mut record) = previous.clone() {
             let view = self.view(&record)?;
             let same = record.nonce() == request.access.grant.nonce;
-            if same && self.is_intact(&record, &view, true) {
+            if same && Self::is_intact(&record, &view, true) {
                 return self.adopt(&mut record);
             }
             if !same || view.mounted.is_some() || view.obstructed {
                 // A mount under an old grant is never used again, and never written to again.
                 progress.set("taking down what an earlier grant left");
-                self.release(&mut record, Mode::Discard)?;
+                self.release(&mut record, Mode::Discard)
+                    .map_err(still_held)?;
             }
         }
         let mut record = self.new_record(request, previous.as_ref())?;
@@ -134,11 +135,23 @@ impl Machine {
                 device.size().bytes()
             )));
         }
+        let kind = record.filesystem.kind;
+        let room = device.size().bytes() - superblock.bytes >= GROW_FROM_BYTES && !*alive;
+        let mounted_growth = filesystem::grows_mounted(kind);
+        if room && !mounted_growth {
+            progress.set("growing the file system");
+            self.grow_if_possible(record, || {
+                device.verify_again(connector, record)?;
+                filesystem::grow_unmounted(&self.runner, &device)
+            });
+        }
         progress.set("mounting");
         self.mount(record, &device)?;
-        if device.size().bytes() - superblock.bytes >= GROW_FROM_BYTES && !*alive {
+        if room && mounted_growth {
             progress.set("growing the file system");
-            self.grow_if_possible(record, &device);
+            self.grow_if_possible(record, || {
+                filesystem::grow(&self.runner, &device, kind, &record.mountpoint)
+            });
         }
         Ok(())
     }
@@ -168,15 +181,8 @@ impl Machine {
     }
 
     /// A volume that was expanded while it was not attached. Its old size is no reason to fail.
-    fn grow_if_possible(&self, record: &Record, device: &VerifiedDevice) {
-        let grown = self.steps.run(Step::Grow, || {
-            filesystem::grow(
-                &self.runner,
-                device,
-                record.filesystem.kind,
-                &record.mountpoint,
-            )
-        });
+    fn grow_if_possible(&self, record: &Record, grow: impl FnOnce() -> Result<()>) {
+        let grown = self.steps.run(Step::Grow, grow);
         if let Err(failure) = grown {
             tracing::warn!(volume = %record.volume(), error = %failure.chain(), "the file system keeps its old size");
         }
@@ -201,7 +207,7 @@ impl Machine {
         };
         let view = self.view(&record)?;
         let nothing = view.devices.is_empty() && view.mounted.is_none() && !view.obstructed;
-        if nothing && record.intent == Intent::Released {
+        if nothing && matches!(record.intent, Intent::Released | Intent::Forgotten) {
             return Ok(Outcome::AlreadySo(()));
         }
         if view.mounted.is_some() && !view.proven {
@@ -219,14 +225,21 @@ impl Machine {
 
     /// Drops the record of a released volume.
     pub(crate) fn forget(&self, volume: &VolumeId) -> Result<()> {
-        let Some(record) = self.load(volume)? else {
+        let Some(mut record) = self.load(volume)? else {
             return Ok(());
         };
+        if record.intent == Intent::Forgotten {
+            return Ok(());
+        }
         if self.state(&record)? != AttachmentState::Released {
             return Err(
                 refused("the volume is not released on this host; detach it first")
                     .with_context("volume", volume.to_string()),
             );
+        }
+        if matches!(record.format, FormatPhase::Began { .. }) {
+            record.intent = Intent::Forgotten;
+            return self.store(&record);
         }
         self.steps
             .run(Step::Forget, || self.ledger.remove(&Key::of(volume)))
@@ -257,6 +270,7 @@ impl Machine {
                 "a volume is never made smaller",
             ));
         }
+        let kind = record.filesystem.kind;
         let connector = self.connector_of(&record)?;
         let shown = || -> Result<u64> {
             let file = node.open(OFlags::RDONLY)?;
@@ -282,6 +296,13 @@ impl Machine {
                 ),
             ));
         }
+        if !filesystem::grows_mounted(kind) {
+            return Err(error(
+                ErrorKind::PermissionDenied,
+                "the device has its new size, but growing a mounted ext4 needs CAP_SYS_RESOURCE; it \
+                 is grown when it is next attached",
+            ));
+        }
         progress.set("growing the file system");
         let device = VerifiedDevice::verify(connector, &record, node, Use::Mounted)?;
         self.steps.run(Step::Grow, || {
@@ -296,4 +317,16 @@ impl Machine {
         self.store(&record)?;
         Ok(Outcome::Done(()))
     }
+}
+
+/// What an earlier grant left is in use: that is no matter of waiting, somebody has to let go.
+pub(crate) fn still_held(cause: Error) -> Error {
+    if cause.kind() != ErrorKind::Busy {
+        return cause;
+    }
+    let message = format!(
+        "what an earlier grant left cannot be taken down: {}",
+        cause.message()
+    );
+    refused(message).with_source(cause)
 }

@@ -110,7 +110,7 @@ impl LinuxAttacher {
         self.changes
             .run("heal", self.patience, move |progress| {
                 progress.set("looking for fenced volumes");
-                machine.heal()
+                machine.heal(None)
             })
             .await
     }

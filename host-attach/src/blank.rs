@@ -30,7 +30,7 @@ const SAMPLE: u64 = 64 * KIB;
 
 /// Places where superblocks and their copies lie beyond the head: btrfs's mirrors (64 MiB,
 /// 256 GiB; btrfs on-disk format, "Superblock"), ext4's backups in groups 1, 3, 5, 7 and 9 of
-/// 128 MiB (ext4 layout, "sparse_super") and in groups of 8 MiB for 1 KiB blocks.
+/// 128 MiB (ext4 layout, `sparse_super`) and in groups of 8 MiB for 1 KiB blocks.
 const KNOWN_PLACES: [u64; 8] = [
     8 * MIB,
     24 * MIB,

@@ -182,8 +182,7 @@ mod tests {
         let stuck = workers
             .run("test", Duration::from_millis(20), move |progress| {
                 progress.set("hanging on purpose");
-                drop(hang.recv());
-                Ok(())
+                hang.recv().or(Ok(()))
             })
             .await
             .unwrap_err();

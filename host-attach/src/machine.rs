@@ -40,6 +40,11 @@ impl Machine {
         }
     }
 
+    /// Every connector of this build.
+    pub(crate) fn connectors(&self) -> [&dyn Connector; 1] {
+        [&self.loop_device]
+    }
+
     pub(crate) fn connector_of(&self, record: &Record) -> Result<&dyn Connector> {
         self.connector(record.access.path.protocol())
     }

@@ -4,8 +4,9 @@
 //! Nothing is ever inferred from a step that was once done. After kill -9 or a reboot the same
 //! looks decide what comes next.
 
-use storage_core::{Attachment, AttachmentState, Result, Volume};
+use storage_core::{ArrayId, Attachment, AttachmentState, Result, Volume};
 
+use crate::attach::still_held;
 use crate::device::{BlockNode, Use, VerifiedDevice};
 use crate::failure::refused;
 use crate::ledger::{FormatPhase, Intent, Key, Record};
@@ -23,7 +24,7 @@ pub(crate) struct View {
     pub(crate) mounted: Option<(BlockNode, MountEntry)>,
     /// Whether something else is mounted at the record's place.
     pub(crate) obstructed: bool,
-    /// Whether the mounted device proves, now, to be the volume under the record's grant.
+    /// Whether there is a device, and it proves now to be the volume under the record's grant.
     pub(crate) proven: bool,
 }
 
@@ -37,12 +38,14 @@ impl Machine {
             let node = devices.iter().find(|node| node.number == entry.device)?;
             Some((node.clone(), entry))
         });
-        let proven = match &mounted {
-            None => false,
-            Some((node, _)) => VerifiedDevice::verify(connector, record, node, Use::Mounted)
-                .inspect_err(|error| tracing::warn!(volume = %record.volume(), device = node.name, error = %error.chain(), "the mounted device does not prove to be the volume"))
-                .is_ok(),
+        let prove = |node: &BlockNode| {
+            VerifiedDevice::verify(connector, record, node, Use::Mounted)
+                .inspect_err(|error| {
+                    tracing::warn!(volume = %record.volume(), device = node.name, error = %error.chain(), "the device does not prove to be the volume");
+                })
+                .is_ok()
         };
+        let proven = !devices.is_empty() && devices.iter().all(prove);
         Ok(View {
             obstructed: top.is_some() && mounted.is_none(),
             devices,
@@ -52,7 +55,7 @@ impl Machine {
     }
 
     /// Whether the file system is mounted, on the proven device, and works.
-    pub(crate) fn is_intact(&self, record: &Record, view: &View, ask_device: bool) -> bool {
+    pub(crate) fn is_intact(record: &Record, view: &View, ask_device: bool) -> bool {
         view.proven
             && view
                 .mounted
@@ -64,8 +67,10 @@ impl Machine {
     pub(crate) fn state(&self, record: &Record) -> Result<AttachmentState> {
         let view = self.view(record)?;
         Ok(match record.intent {
-            Intent::Attach if self.is_intact(record, &view, false) => AttachmentState::Mounted,
-            Intent::Released if view.devices.is_empty() && view.mounted.is_none() => {
+            Intent::Attach if Self::is_intact(record, &view, false) => AttachmentState::Mounted,
+            Intent::Released | Intent::Forgotten
+                if view.devices.is_empty() && view.mounted.is_none() =>
+            {
                 AttachmentState::Released
             }
             _ => AttachmentState::Incomplete,
@@ -74,7 +79,8 @@ impl Machine {
 
     /// One volume's attachment.
     pub(crate) fn status(&self, volume: &storage_core::VolumeId) -> Result<Option<Attachment>> {
-        let Some(record) = self.load(volume)? else {
+        let shown = |record: &Record| record.intent != Intent::Forgotten;
+        let Some(record) = self.load(volume)?.filter(shown) else {
             return Ok(None);
         };
         Ok(Some(attachment(&record, self.state(&record)?)))
@@ -83,27 +89,37 @@ impl Machine {
     /// Every attachment.
     pub(crate) fn attachments(&self) -> Result<Vec<Attachment>> {
         let records = self.ledger.load_all()?;
-        records
+        let shown = records
             .iter()
+            .filter(|record| record.intent != Intent::Forgotten);
+        shown
             .map(|record| Ok(attachment(record, self.state(record)?)))
             .collect()
     }
 
     /// Clears what an earlier grant left, before the next is given.
+    ///
+    /// The array may give the volume a LUN number that another one had here. What was fenced goes
+    /// now, while its writes still fail, and not when the number is back.
     pub(crate) fn prepare(&self, volume: &Volume) -> Result<()> {
+        if let Err(error) = self.heal(Some(volume.id.array())) {
+            tracing::warn!(error = %error.chain(), "other volumes could not be looked at");
+        }
         if let Some(mut record) = self.load(&volume.id)? {
             let view = self.view(&record)?;
-            if self.is_intact(&record, &view, true) {
+            if Self::is_intact(&record, &view, true) {
                 return Ok(());
             }
-            self.clear(&mut record, &view)?;
+            self.clear(&mut record, &view).map_err(still_held)?;
         }
         // What is left now is not ours to touch.
-        let connector_views = self.loop_device_showing(volume)?;
-        if connector_views.is_empty() {
+        let mut names = Vec::new();
+        for connector in self.connectors() {
+            names.extend(connector.showing(volume)?.into_iter().map(|node| node.name));
+        }
+        if names.is_empty() {
             return Ok(());
         }
-        let names: Vec<String> = connector_views.into_iter().map(|node| node.name).collect();
         Err(refused(format!(
             "{} on this host still shows the volume, and the ledger does not know it; detach it by hand",
             names.join(", ")
@@ -111,16 +127,11 @@ impl Machine {
         .with_context("volume", volume.id.to_string()))
     }
 
-    fn loop_device_showing(&self, volume: &Volume) -> Result<Vec<BlockNode>> {
-        use crate::connector::Connector;
-        self.loop_device.showing(volume)
-    }
-
     /// Takes down what is not intact. What can still be proven is written back first; what cannot
     /// must not write any more.
     pub(crate) fn clear(&self, record: &mut Record, view: &View) -> Result<()> {
         let nothing = view.devices.is_empty() && view.mounted.is_none() && !view.obstructed;
-        if nothing && record.intent == Intent::Released {
+        if nothing && matches!(record.intent, Intent::Released | Intent::Forgotten) {
             return Ok(());
         }
         let mode = if view.proven {
@@ -144,10 +155,14 @@ impl Machine {
     }
 
     /// What a fenced host does: takes down every attachment whose device does not prove to be its
-    /// volume any more. Volumes that something else works on are left to that.
-    pub(crate) fn heal(&self) -> Result<Vec<Attachment>> {
+    /// volume any more, of all arrays or of one. Volumes that something else works on are left to
+    /// that.
+    pub(crate) fn heal(&self, only: Option<&ArrayId>) -> Result<Vec<Attachment>> {
         let mut released = Vec::new();
         for record in self.ledger.load_all()? {
+            if only.is_some_and(|array| array != record.volume().array()) {
+                continue;
+            }
             let key = Key::of(record.volume());
             let Some(_turn) = self.locks.try_lock(&key) else {
                 continue;
@@ -157,13 +172,13 @@ impl Machine {
                 continue;
             };
             let view = self.view(&record)?;
-            if view.devices.is_empty() || view.proven || record.intent == Intent::Released {
+            if view.devices.is_empty() || view.proven {
                 continue;
             }
             match self.release(&mut record, Mode::Discard) {
                 Ok(()) => released.push(attachment(&record, AttachmentState::Released)),
                 Err(error) => {
-                    tracing::error!(volume = %record.volume(), error = %error.chain(), "a fenced volume could not be taken down")
+                    tracing::error!(volume = %record.volume(), error = %error.chain(), "a fenced volume could not be taken down");
                 }
             }
         }
@@ -198,7 +213,8 @@ impl Machine {
             };
             if let Some(mut owner) = self.ledger.load(&key)? {
                 tracing::error!(volume = %owner.volume(), device = name, "a device of an earlier connection shows another volume: taken down without writing");
-                self.release(&mut owner, Mode::Discard)?;
+                self.release(&mut owner, Mode::Discard)
+                    .map_err(still_held)?;
             }
         }
         Ok(())

@@ -1,5 +1,12 @@
 //! Taking a volume down: sync and look at the result, unmount, see that nobody else holds it,
 //! remove the device, see it gone. Nothing is forced; what is in the way is named.
+//!
+//! A file system whose grant is over is shut down before it is unmounted, so that neither file
+//! data nor its journal reaches the device any more. ext4 keeps metadata that it has committed
+//! before in the device's own page cache, and the kernel writes that back at the unmount: it is
+//! dropped only if the device answers with errors by then. That is why a fenced volume is taken
+//! down *before* anything is published to this host again (prepare, and `heal` from time to
+//! time). XFS has no such remainder.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -108,6 +108,29 @@ pub(crate) fn is_whole(runner: &Runner, device: &VerifiedDevice, kind: Filesyste
     }
 }
 
+/// Whether a mounted file system of that kind can be grown by this process. ext4 asks for
+/// `CAP_SYS_RESOURCE` (`ext4_resize_begin`), which containers often lack.
+pub(crate) fn grows_mounted(kind: Filesystem) -> bool {
+    let capable = || {
+        rustix::thread::capabilities(None).is_ok_and(|sets| {
+            sets.effective
+                .contains(rustix::thread::CapabilitySet::SYS_RESOURCE)
+        })
+    };
+    kind != Filesystem::Ext4 || capable()
+}
+
+/// Grows an ext4 that is not mounted, after the full check that resize2fs demands.
+pub(crate) fn grow_unmounted(runner: &Runner, device: &VerifiedDevice) -> Result<()> {
+    ext4::check_fully(runner, device)?;
+    let output = runner.run(
+        Tool::Resize2fs,
+        &[device.node().path().into()],
+        GROW_PATIENCE,
+    )?;
+    expect_code(Tool::Resize2fs, &output, &[0])
+}
+
 /// Grows a mounted file system to its device.
 pub(crate) fn grow(
     runner: &Runner,

@@ -63,7 +63,7 @@ mod tests {
             if magic && bytes.len() > 4 {
                 bytes[..4].copy_from_slice(b"XFSB");
             }
-            drop(parse(&bytes));
+            prop_assert!(magic || parse(&bytes).is_none());
         }
     }
 }

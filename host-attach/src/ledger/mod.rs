@@ -38,6 +38,9 @@ pub(crate) enum Intent {
     Detach,
     /// It was taken down completely.
     Released,
+    /// As released, and nobody asks for it any more. Kept only because this host began to make
+    /// the file system and was cut off: what it left may be taken for its own later.
+    Forgotten,
 }
 
 /// How far this host knows the volume's formatting to be.

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use array_sim::{Lun, LunTable, luns};
 use host_attach::{Config, LinuxAttacher, Observer};
@@ -64,11 +64,21 @@ enum Show {
     Fuse(LunTable, Option<luns::LunMount>),
 }
 
+/// A process that copies the mount namespace holds every test's mounts: it is alone.
+static NAMESPACES: RwLock<()> = RwLock::new(());
+
+enum Turn {
+    Shared(#[expect(dead_code, reason = "held")] RwLockReadGuard<'static, ()>),
+    Alone(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'static, ()>),
+}
+
 pub struct Bed {
     pub host: Host,
     show: Show,
     pub folder: TempDir,
     attacher: Option<Arc<LinuxAttacher>>,
+    /// Released last.
+    _turn: Turn,
     pub tool_dirs: Vec<PathBuf>,
 }
 
@@ -88,14 +98,24 @@ pub struct Disk {
 
 impl Bed {
     pub fn plain() -> Self {
-        Self::new(false)
+        Self::new(false, Self::shared())
     }
 
     pub fn fuse() -> Self {
-        Self::new(true)
+        Self::new(true, Self::shared())
     }
 
-    fn new(fuse: bool) -> Self {
+    /// A plain bed with no other test's bed beside it.
+    pub fn alone() -> Self {
+        let turn = NAMESPACES.write().unwrap_or_else(PoisonError::into_inner);
+        Self::new(false, Turn::Alone(turn))
+    }
+
+    fn shared() -> Turn {
+        Turn::Shared(NAMESPACES.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn new(fuse: bool, turn: Turn) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("host-attach-")
             .tempdir()
@@ -118,6 +138,7 @@ impl Bed {
             Show::Plain
         };
         Self {
+            _turn: turn,
             host,
             show,
             folder,

@@ -3,7 +3,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "tests fail by panicking"
@@ -14,4 +13,9 @@
 )]
 
 mod bed;
+mod crash;
+mod detach;
+mod fence;
+mod format;
 mod lifecycle;
+mod script;

@@ -16,41 +16,51 @@ static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 /// Runs a case and prints how it ended. What the suite's macros expand to.
 pub async fn run<H: Harness>(name: &str, harness: H, case: impl AsyncFnOnce(&H) -> Verdict) {
     let subject = harness.describe();
-    // A test runner shows the first line when the case fails: it holds the seed.
-    say(Audience::Failure, &format!("{name} on {subject}"));
+    // It holds the seed, which whoever sees the case fail will want.
+    log(&format!("{name} on {subject}"));
+    let report = Report {
+        name,
+        harness: &harness,
+    };
     let ended = timeout(DEADLINE, case(&harness)).await;
-    say(Audience::Failure, &format!("{name}: {}", harness.report()));
+    drop(report);
     match ended {
         Ok(Verdict::Passed) => {}
         Ok(Verdict::Skipped(reason)) => {
             let count = SKIPPED.fetch_add(1, Ordering::SeqCst) + 1;
-            say(
-                Audience::Everybody,
-                &format!("SKIPPED: {name} on {subject}: {reason} ({count} skipped so far)"),
-            );
+            let line = format!("SKIPPED: {name} on {subject}: {reason}");
+            log(&line);
+            announce(&format!("{line} ({count} skipped so far)"));
         }
         Err(_elapsed) => panic!("{name} took more than {} s", DEADLINE.as_secs()),
     }
 }
 
-#[derive(Clone, Copy)]
-enum Audience {
-    /// Shown by the test runner when the case fails.
-    Failure,
-    /// Shown always: written past the runner's capture, which swallows what passing tests print.
-    Everybody,
+/// Says what happened on the way, also when the case panics.
+struct Report<'a, H: Harness> {
+    name: &'a str,
+    harness: &'a H,
 }
 
-fn say(audience: Audience, line: &str) {
-    match audience {
-        #[expect(
-            clippy::print_stderr,
-            reason = "captured by the test runner, which is the purpose"
-        )]
-        Audience::Failure => eprintln!("{line}"),
-        Audience::Everybody => {
-            // Losing a line of output is no reason to fail a case.
-            drop(std::io::stderr().write_all(format!("{line}\n").as_bytes()));
-        }
+impl<H: Harness> Drop for Report<'_, H> {
+    fn drop(&mut self) {
+        log(&format!("{}: {}", self.name, self.harness.report()));
     }
+}
+
+/// For the test runner's log of this test: shown when it fails, or when all logs are asked for
+/// (`--show-output`).
+#[expect(
+    clippy::print_stdout,
+    reason = "captured by the test runner, which is the purpose"
+)]
+fn log(line: &str) {
+    println!("{line}");
+}
+
+/// For whoever looks on: written past the runner's capture, which swallows what passing tests
+/// print.
+fn announce(line: &str) {
+    // Losing a line of output is no reason to fail a case.
+    drop(std::io::stderr().write_all(format!("{line}\n").as_bytes()));
 }

@@ -121,7 +121,8 @@ pub async fn a_published_volume_grows(harness: &dyn Harness) -> Verdict {
     let size = Size::from_gib(2);
     let _outcome = expand(&stage.node, &made, size).await.expect("expand");
     stage.assert_alone(&made, &access).await;
-    let again = stage.publish(&made, 0).await.expect("publish again");
+    let seen = stage.get("busy").await.expect("found");
+    let again = stage.publish(&seen, 0).await.expect("publish again");
     assert_eq!(again.get().size, size, "the access tells the new size");
     assert_eq!(again.get().grant, access.grant);
     Verdict::Passed

@@ -363,3 +363,39 @@ async fn eradication_can_be_forbidden() {
     let refused = client.delete("volumes?names=v").await;
     assert_eq!(refused.refusal(), ("Eradication is disabled.", None));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_creations_at_once_one_wins() {
+    let (_simulator, array, client) = one_array().await;
+    let mut racers = tokio::task::JoinSet::new();
+    for number in 0..32_u64 {
+        let client = client.clone();
+        // The size carries who made it, as a claim's nonce does.
+        let body = json!({ "provisioned": (1 << 20) + 512 * number });
+        racers.spawn(async move { (number, client.post("volumes?names=claim", body).await) });
+    }
+    let mut winners = Vec::new();
+    while let Some(raced) = racers.join_next().await {
+        let (number, answer) = raced.unwrap();
+        if answer.status == 200 {
+            winners.push(number);
+        } else {
+            assert_eq!(answer.refusal(), ("Volume already exists.", Some("claim")));
+        }
+    }
+    assert_eq!(winners.len(), 1);
+    let volume = array.volume("claim").unwrap();
+    assert_eq!(volume.provisioned, (1 << 20) + 512 * winners[0]);
+    // Renames race for a name in the same way.
+    for number in 0..8 {
+        client.volume(&format!("t{number}")).await;
+    }
+    let mut racers = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let client = client.clone();
+        let path = format!("volumes?names=t{number}");
+        racers.spawn(async move { client.patch(&path, json!({ "name": "Final" })).await.status });
+    }
+    let statuses = racers.join_all().await;
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1);
+}

@@ -70,6 +70,10 @@ impl Core {
             )
             .collect();
         let data = DataFiles::open(folder.join("data"), &serials)?;
+        for volume in state.volumes.iter() {
+            // A kill between the record and the cut leaves bytes that a later growth would show.
+            data.truncate(&volume.serial, volume.provisioned)?;
+        }
         let serial_prefix = serial_prefix(&settings.id);
         let core = Self {
             state,

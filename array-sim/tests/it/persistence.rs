@@ -104,6 +104,29 @@ async fn a_torn_last_line_is_forgotten() {
 }
 
 #[tokio::test]
+async fn what_was_cut_off_stays_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let simulator = start(folder.path()).await;
+    let array = simulator.array("array-a").unwrap().clone();
+    let client = Client::login(&array).await;
+    let body = json!({ "provisioned": 2 << 20 });
+    client.post("volumes?names=v", body.clone()).await.done();
+    let file = array.data_file(&array.volumes()[0].serial);
+    std::fs::write(&file, vec![7; 2 << 20]).unwrap();
+    let path = "volumes?names=v&truncate=true";
+    client
+        .patch(path, json!({ "provisioned": 1 << 20 }))
+        .await
+        .done();
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), 1 << 20);
+    // As if the kill had come between the record and the cut.
+    std::fs::write(&file, vec![7; 2 << 20]).unwrap();
+    drop((simulator, array));
+    let _simulator = start(folder.path()).await;
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), 1 << 20);
+}
+
+#[tokio::test]
 async fn a_state_folder_has_one_owner() {
     let folder = tempfile::tempdir().unwrap();
     let _simulator = start(folder.path()).await;

@@ -97,6 +97,22 @@ async fn what_is_not_served_is_refused() {
 }
 
 #[tokio::test]
+async fn from_2_38_on_objects_say_which_array_they_are_on() {
+    let mut config = ArrayConfig::new("array-a");
+    config.rest_versions = vec!["2.26".to_owned(), "2.50".to_owned()];
+    let (_simulator, array, mut client) = with(config).await;
+    let old = client.volume("v").await;
+    assert!(old.get("context").is_none());
+    client.version = "2.50".to_owned();
+    let path = "volumes?names=v&context_names=array-a";
+    let new = client.get(path).await.item().clone();
+    assert_eq!(new["context"]["id"], array.id());
+    client.host("h1").await;
+    let connection = client.connect("v", "h1").await.item().clone();
+    assert!(connection["nsid"].is_null() && connection["lun"] == 1);
+}
+
+#[tokio::test]
 async fn the_fingerprint_is_that_of_the_certificate() {
     let (_simulator, array, _client) = one_array().await;
     assert_eq!(array.fingerprint().len(), 64);

@@ -194,7 +194,7 @@ mod tests {
         let root = folder.join("root");
         std::fs::create_dir_all(&root).unwrap();
         std::fs::write(folder.join("cmdline"), words.join("\0") + "\0").unwrap();
-        symlink("/work", folder.join("cwd")).unwrap();
+        symlink("/srv/cwd", folder.join("cwd")).unwrap();
         root
     }
 
@@ -221,7 +221,7 @@ mod tests {
             (&["dockerd", "-g", "/srv/d"], "/srv/d"),
             (&["dockerd", "-g/srv/d"], "/srv/d"),
             (&["dockerd", "--graph=/srv/d"], "/srv/d"),
-            (&["dockerd", "--data-root", "d"], "/work/d"),
+            (&["dockerd", "--data-root", "d"], "/srv/cwd/d"),
         ] {
             let proc = TempDir::new().unwrap();
             let root = process(proc.path(), words);

@@ -30,10 +30,12 @@ impl Plugin {
         match found {
             Ok(Membership::None) => Ok(()),
             Ok(Membership::Member(file)) => Err(swarm(name, &file)),
-            Ok(Membership::Unknown(why)) => {
-                tracing::warn!(volume = %name, why, "whether this host is in a Swarm could not be told; --docker-root can help");
-                Ok(())
-            }
+            // Refuse rather than guess: a Swarm that we do not see is a name made twice.
+            Ok(Membership::Unknown(why)) => Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                format!("whether this host is in a Docker Swarm could not be told ({why}), and in a Swarm no volume is created; start the plugin with --docker-root naming Docker's data root"),
+            )
+            .with_context("volume", name.as_str())),
             Err(error) => Err(Error::new(
                 ErrorKind::Unexpected,
                 "whether this host is in a Swarm could not be told",

@@ -32,7 +32,11 @@ pub(crate) fn candidates(count: u32) -> Vec<Candidate> {
 
 fn candidate(index: u32) -> Candidate {
     let name = format!("array-{index}.example:443");
-    let tier = if index.is_multiple_of(3) { "silver" } else { "gold" };
+    let tier = if index.is_multiple_of(3) {
+        "silver"
+    } else {
+        "gold"
+    };
     let telemetry = Telemetry {
         array: ArrayId::new(format!("id-{index}")),
         array_name: name.clone(),

@@ -19,6 +19,7 @@ use crate::access::Way;
 use crate::api::{Api, WirePort};
 use crate::config::FlashArrayConfig;
 use crate::error::{Failure, Refusal};
+use crate::name::quoted;
 use crate::record::FORMAT_GRANT;
 use crate::session::{FlashArrayLogin, IdentityCell};
 
@@ -116,19 +117,24 @@ impl FlashArray {
             .with_context("array", &self.endpoint)
     }
 
+    /// The size is read first: the caller's may be old, and a volume never shrinks.
     async fn expand_volume(&self, request: ExpandVolume) -> Result<Outcome<Volume>> {
         let mut volume = request.volume;
         let size = self.capabilities().round(request.size)?;
+        let api = self.api_for(&volume.id).await?;
+        let id = volume.id.object();
+        let found = api.find_volumes(format!("id={}", quoted(id))).await?;
+        let present = found.into_iter().find(|one| one.id == id && !one.destroyed);
+        let present =
+            present.ok_or_else(|| Error::new(ErrorKind::NotFound, "the volume is gone"))?;
+        volume.size = Size::from_bytes(present.provisioned);
         if size < volume.size {
-            return Err(Error::new(
-                ErrorKind::OutOfRange,
-                "a volume is never made smaller",
-            ));
+            let message = format!("the volume has {} and is never made smaller", volume.size);
+            return Err(Error::new(ErrorKind::OutOfRange, message));
         }
         if size == volume.size {
             return Ok(Outcome::AlreadySo(volume));
         }
-        let api = self.api_for(&volume.id).await?;
         let changed = match api.resize_volume(volume.id.object(), size.bytes()).await {
             Ok(changed) => changed,
             Err(failure) if failure.is(&[Refusal::Destroyed]) => {

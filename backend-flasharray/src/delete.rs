@@ -1,6 +1,7 @@
 //! Delete: free the name, make sure that nobody is connected, destroy.
 //!
-//! 1. Snapshots of the volume: refused, nothing touched.
+//! 1. GET its tags: the array's word on whose it is counts, not the caller's. GET its snapshots:
+//!    there are some: refused, nothing touched.
 //! 2. PATCH the name to `<ns>-fl-trash-<hash>-<nonce>`, by id. From here on nobody can publish it.
 //! 3. GET its connections. Somebody is connected: the name goes back, refused.
 //! 4. PATCH destroyed, by id. It stays recoverable as long as the array keeps destroyed volumes.
@@ -17,6 +18,7 @@ use crate::api::{Api, WireVolumeKey};
 use crate::backend::FlashArray;
 use crate::error::Refusal;
 use crate::name::{candidates, quoted};
+use crate::record::Record;
 
 /// What a step found.
 enum Step<T> {
@@ -25,18 +27,25 @@ enum Step<T> {
     Gone,
 }
 
+fn not_ours() -> Error {
+    Error::new(
+        ErrorKind::FailedPrecondition,
+        "the object carries no record of this namespace for this name; remove it on the array",
+    )
+}
+
 impl FlashArray {
     pub(crate) async fn delete_volume(&self, volume: &Volume) -> Result<Outcome<()>> {
         if volume.ownership != Ownership::Recorded {
-            return Err(Error::new(
-                ErrorKind::FailedPrecondition,
-                "the object carries no record of this namespace; remove it on the array",
-            ));
+            return Err(not_ours());
         }
         if volume.state == VolumeState::Destroyed {
             return Ok(Outcome::AlreadySo(()));
         }
         let api = self.api_for(&volume.id).await?;
+        if let Step::Gone = self.is_ours(&api, volume).await? {
+            return Ok(Outcome::AlreadySo(()));
+        }
         if let Step::Gone = self.no_snapshots(&api, volume).await? {
             return Ok(Outcome::AlreadySo(()));
         }
@@ -57,6 +66,18 @@ impl FlashArray {
             volume.object
         );
         Ok(Outcome::Done(()))
+    }
+
+    async fn is_ours(&self, api: &Api, volume: &Volume) -> Result<Step<()>> {
+        let tags = match api.tags_of(&[volume.id.object()]).await {
+            Ok(tags) => tags,
+            Err(failure) if failure.is(&[Refusal::VolumeMissing]) => return Ok(Step::Gone),
+            Err(failure) => return Err(failure.into()),
+        };
+        match Record::read(&tags)?.name_in(&self.namespace) {
+            Some(name) if *name == volume.name => Ok(Step::Done(())),
+            _ => Err(not_ours()),
+        }
     }
 
     async fn no_snapshots(&self, api: &Api, volume: &Volume) -> Result<Step<()>> {

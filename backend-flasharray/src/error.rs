@@ -206,9 +206,10 @@ fn answered_kind(answer: &Answer) -> (ErrorKind, &'static str) {
                 .map_or(Refusal::Other, |text| Refusal::of(text));
             (refusal.kind(), REFUSED)
         }
+        // The login just succeeded, so it is not the token.
         401 => (
-            ErrorKind::Unauthenticated,
-            "the array ended the session again and again",
+            ErrorKind::Unavailable,
+            "the array ends its sessions as soon as they begin",
         ),
         403 => (
             ErrorKind::PermissionDenied,
@@ -238,7 +239,14 @@ fn unanswered_kind(http: &HttpError) -> (ErrorKind, String) {
 }
 
 fn refused_login(http: &HttpError, answer: &Answer) -> Error {
+    let call = http.login().and_then(HttpError::call);
+    let asked_in = call.is_some_and(|call| call.method == Method::Post);
     let (kind, what) = match answer.status() {
+        // Also a session that ended before the array was asked who it is.
+        _ if !asked_in => (
+            ErrorKind::Unavailable,
+            "the array cannot open a session now",
+        ),
         429 | 500..=599 => (
             ErrorKind::Unavailable,
             "the array cannot open a session now",

@@ -179,6 +179,15 @@ enum Round {
     Raced,
 }
 
+/// Whose doing the connection is that a read-back looks at.
+#[derive(Clone, Copy)]
+enum Made {
+    /// This round's, or possibly.
+    Now,
+    /// It was there.
+    Before,
+}
+
 /// One round of one request.
 struct Case<'a> {
     array: &'a FlashArray,
@@ -209,7 +218,7 @@ impl Case<'_> {
             return Ok(Round::Granted(Box::new(Outcome::AlreadySo(access))));
         }
         // Connected by a publish that ended before its proof: prove it now.
-        self.prove().await
+        self.prove(Made::Before).await
     }
 
     /// Somebody else is connected. The right to shut them out is a field of the request, and the
@@ -251,10 +260,17 @@ impl Case<'_> {
         for _try in 0..LUN_TRIES {
             let lun = rand::rng().random_range(LUNS);
             let Err(failure) = self.api.connect(object, self.host, lun).await else {
-                return self.prove().await;
+                return self.prove(Made::Now).await;
             };
             match failure.refusal() {
-                Some(Refusal::ConnectionExists) => return self.prove().await,
+                Some(Refusal::ConnectionExists) => {
+                    let made = if failure.may_have_executed() {
+                        Made::Now
+                    } else {
+                        Made::Before
+                    };
+                    return self.prove(made).await;
+                }
                 Some(Refusal::LunTaken) => {}
                 Some(Refusal::HostMissing) => return Ok(Round::NewHost),
                 Some(Refusal::VolumeMissing | Refusal::Destroyed) => return Err(moved()),
@@ -268,12 +284,14 @@ impl Case<'_> {
     }
 
     /// The read-back, and the grant.
-    async fn prove(&self) -> Result<Round> {
+    async fn prove(&self, made: Made) -> Result<Round> {
         let connections = match self.connections().await {
             Ok(connections) => connections,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 // Renamed or replaced between: this host must not keep what it did not ask for.
-                self.undo_quietly().await;
+                if matches!(made, Made::Now) {
+                    self.undo_quietly().await;
+                }
                 return Err(error);
             }
             Err(error) => return Err(error),

@@ -1,0 +1,295 @@
+//! Every call of create, publish, unpublish and delete is lost once, before or after its effect,
+//! or for good; then the same operation is done again. It must converge, with nothing left over.
+
+use array_sim::{FaultAction, FaultRule};
+use storage_core::{Backend, ErrorKind, Volume, VolumeState, is_reserved};
+
+use crate::support::{Rig, Verbs, request};
+
+const LOSSES: [FaultAction; 4] = [
+    FaultAction::ResetBefore,
+    FaultAction::ResetAfter,
+    FaultAction::Late { ms: 20 },
+    FaultAction::Busy,
+];
+
+fn forever(method: &str, path: &str, action: FaultAction) -> FaultRule {
+    let mut rule = FaultRule::once(method, path, action);
+    rule.times = None;
+    rule
+}
+
+/// After whatever happened: one usable volume of that name, whole, and no strays.
+async fn assert_one(rig: &Rig, node: &dyn Backend, what: &str) -> Volume {
+    let found = node
+        .find("data")
+        .await
+        .unwrap_or_else(|| panic!("{what}: not there"));
+    assert_eq!(found.state, VolumeState::Ready, "{what}");
+    assert!(
+        found.format_grant.is_some(),
+        "{what}: the record is complete"
+    );
+    assert_eq!(rig.objects(), [found.object.as_str()], "{what}");
+    found
+}
+
+#[tokio::test]
+async fn a_call_of_create_that_is_lost_once_costs_nothing() {
+    for (method, path) in [
+        ("POST", "volumes"),
+        ("PUT", "volumes/tags/batch"),
+        ("PATCH", "volumes"),
+    ] {
+        for action in LOSSES {
+            let what = format!("{method} {path} {action:?}");
+            let rig = Rig::new().await;
+            let node = rig.node();
+            node.telemetry().await.unwrap();
+            rig.array.add_rule(FaultRule::once(method, path, action));
+            let outcome = node.create(request("data")).await.expect(&what);
+            assert!(outcome.is_done(), "{what}");
+            let found = assert_one(&rig, &node, &what).await;
+            assert_eq!(found.id, outcome.into_inner().id, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_create_that_fails_for_good_leaves_strays_at_most_and_the_next_one_works() {
+    for (method, path) in [
+        ("POST", "volumes"),
+        ("PUT", "volumes/tags/batch"),
+        ("PATCH", "volumes"),
+    ] {
+        for action in [FaultAction::ResetBefore, FaultAction::ResetAfter] {
+            let what = format!("{method} {path} {action:?}");
+            let rig = Rig::new().await;
+            let node = rig.node();
+            node.telemetry().await.unwrap();
+            rig.array.add_rule(forever(method, path, action.clone()));
+            let result = node.create(request("data")).await;
+            rig.array.clear_faults();
+            let committed = rig.array.volume("ns-data").is_some();
+            match result {
+                Ok(outcome) => assert!(committed && outcome.is_done(), "{what}"),
+                Err(error) if error.kind() == ErrorKind::Timeout => {}
+                // Every other error promises that none came to be.
+                Err(error) => {
+                    assert!(!committed, "{what}: {error:?}");
+                    assert!(node.find("data").await.is_none(), "{what}: {error:?}");
+                }
+            }
+            let made = node.make("data").await;
+            let found = node.find("data").await.unwrap();
+            assert_eq!(found.id, made.id, "{what}");
+            let namespace = node.namespace();
+            for object in rig.objects() {
+                assert!(
+                    object == found.object || is_reserved(namespace, &object),
+                    "{what}: {object} is neither the volume nor recognisable"
+                );
+            }
+            let strays = rig
+                .array
+                .volumes()
+                .into_iter()
+                .filter(|v| is_reserved(namespace, &v.name));
+            for stray in strays {
+                let connected = rig
+                    .array
+                    .connections()
+                    .iter()
+                    .any(|c| c.volume == stray.name);
+                assert!(!connected, "{what}: a stray is empty and unconnected");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rename_that_comes_late_is_told_as_unknown_and_found_afterwards() {
+    let rig = Rig::new().await;
+    let node = rig.node();
+    node.telemetry().await.unwrap();
+    // All tries are lost and so are the reads; the renames happen a moment later.
+    rig.array
+        .add_rule(forever("PATCH", "volumes", FaultAction::Late { ms: 30 }));
+    rig.array
+        .add_rule(forever("GET", "volumes", FaultAction::ResetBefore));
+    let error = node.create(request("data")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
+    rig.array.clear_faults();
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    let found = loop {
+        if let Some(found) = node.find("data").await {
+            break found;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the late rename never came"
+        );
+        tokio::task::yield_now().await;
+    };
+    let again = node.create(request("data")).await.unwrap();
+    assert!(!again.is_done());
+    assert_eq!(again.into_inner().id, found.id);
+    assert_eq!(rig.objects(), ["ns-data"]);
+}
+
+#[tokio::test]
+async fn a_call_of_publish_that_is_lost_once_costs_nothing() {
+    for (method, path, skip) in [
+        ("GET", "connections", 0),
+        ("POST", "connections", 0),
+        ("GET", "connections", 1),
+        ("GET", "volumes/tags", 0),
+        ("PUT", "volumes/tags/batch", 0),
+        ("POST", "hosts", 0),
+        ("GET", "hosts", 0),
+        ("GET", "ports", 0),
+    ] {
+        for action in LOSSES {
+            let what = format!("{method} {path} {skip} {action:?}");
+            let rig = Rig::new().await;
+            let node = rig.node();
+            let volume = node.make("data").await;
+            let mut rule = FaultRule::once(method, path, action);
+            rule.skip = skip;
+            rig.array.add_rule(rule);
+            let access = node.give(&volume, 1).await.expect(&what).into_inner();
+            assert_eq!(rig.array.connections().len(), 1, "{what}");
+            assert_eq!(rig.array.hosts().len(), 1, "{what}");
+            let published = node.published(&volume).await.unwrap();
+            assert_eq!(published[0].nonce, Some(access.grant.nonce), "{what}");
+            assert_eq!(access.format_grant, volume.format_grant, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_publish_that_fails_for_good_is_finished_by_the_next() {
+    for (method, path, skip) in [
+        ("POST", "connections", 0),
+        ("GET", "connections", 1),
+        ("GET", "volumes/tags", 0),
+        ("PUT", "volumes/tags/batch", 0),
+    ] {
+        for action in [FaultAction::ResetBefore, FaultAction::ResetAfter] {
+            let what = format!("{method} {path} {skip} {action:?}");
+            let rig = Rig::new().await;
+            let node = rig.node();
+            let volume = node.make("data").await;
+            let mut rule = forever(method, path, action);
+            rule.skip = skip;
+            rig.array.add_rule(rule);
+            drop(node.give(&volume, 1).await);
+            rig.array.clear_faults();
+            let access = node.give(&volume, 1).await.expect(&what).into_inner();
+            let again = node.give(&volume, 1).await.expect(&what);
+            assert!(!again.is_done(), "{what}");
+            assert_eq!(again.into_inner(), access, "{what}");
+            assert_eq!(rig.array.connections().len(), 1, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_of_unpublish_that_is_lost_once_costs_nothing() {
+    for (method, path) in [("DELETE", "connections"), ("GET", "connections")] {
+        for action in LOSSES {
+            let what = format!("{method} {path} {action:?}");
+            let rig = Rig::new().await;
+            let node = rig.node();
+            let volume = node.make("data").await;
+            node.give(&volume, 1).await.unwrap().into_inner();
+            rig.array.add_rule(FaultRule::once(method, path, action));
+            assert!(
+                node.take(&volume, 1).await.expect(&what).is_done(),
+                "{what}"
+            );
+            assert!(rig.array.connections().is_empty(), "{what}");
+            assert!(
+                !node.take(&volume, 1).await.expect(&what).is_done(),
+                "{what}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_of_delete_that_is_lost_once_costs_nothing() {
+    for (method, path, skip) in [
+        ("GET", "volume-snapshots", 0),
+        ("PATCH", "volumes", 0),
+        ("GET", "connections", 0),
+        ("PATCH", "volumes", 1),
+    ] {
+        for action in LOSSES {
+            let what = format!("{method} {path} {skip} {action:?}");
+            let rig = Rig::new().await;
+            let node = rig.node();
+            let volume = node.make("data").await;
+            let mut rule = FaultRule::once(method, path, action);
+            rule.skip = skip;
+            rig.array.add_rule(rule);
+            assert!(node.remove(&volume).await.expect(&what).is_done(), "{what}");
+            assert!(rig.objects().is_empty(), "{what}");
+            assert!(node.find("data").await.is_none(), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_delete_that_fails_for_good_is_finished_by_the_next() {
+    for (method, path, skip) in [
+        ("PATCH", "volumes", 0),
+        ("GET", "connections", 0),
+        ("PATCH", "volumes", 1),
+    ] {
+        for action in [FaultAction::ResetBefore, FaultAction::ResetAfter] {
+            let what = format!("{method} {path} {skip} {action:?}");
+            let rig = Rig::new().await;
+            let node = rig.node();
+            let volume = node.make("data").await;
+            let mut rule = forever(method, path, action);
+            rule.skip = skip;
+            rig.array.add_rule(rule);
+            drop(node.remove(&volume).await);
+            rig.array.clear_faults();
+            // From another node, which knows what it finds.
+            let elsewhere = rig.node();
+            if let Some(found) = elsewhere.find("data").await {
+                assert!(
+                    matches!(found.state, VolumeState::Ready | VolumeState::Deleting),
+                    "{what}"
+                );
+                assert!(
+                    elsewhere.remove(&found).await.expect(&what).is_done(),
+                    "{what}"
+                );
+            }
+            assert!(rig.objects().is_empty(), "{what}: {:?}", rig.objects());
+            assert!(elsewhere.find("data").await.is_none(), "{what}");
+            // The name is free at once.
+            elsewhere.make("data").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_array_is_told_as_such_and_keeps_nothing() {
+    for space in [
+        array_sim::SpaceLeft::Full,
+        array_sim::SpaceLeft::VolumeLimit,
+    ] {
+        let rig = Rig::new().await;
+        let node = rig.node();
+        let mut plan = array_sim::FaultPlan::default();
+        plan.space = space;
+        rig.array.set_faults(plan);
+        let error = node.create(request("data")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error:?}");
+        assert!(rig.objects().is_empty());
+    }
+}

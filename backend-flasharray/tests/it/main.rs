@@ -1,0 +1,19 @@
+//! The backend against simulated arrays and single scripted answers.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's way to fail"
+)]
+
+mod budgets;
+mod conformance;
+mod delete;
+mod faults;
+mod hosts;
+mod names;
+mod publish;
+mod scale;
+mod secrets;
+mod session;
+mod support;

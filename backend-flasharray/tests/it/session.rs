@@ -1,0 +1,140 @@
+//! Logging in: versions, tokens, certificates, ended sessions, replaced arrays.
+
+use storage_core::{Backend, ErrorKind, Retry, Secret};
+use storage_http::{Fingerprint, Trust};
+
+use crate::support::{Rig, Verbs};
+
+#[tokio::test]
+async fn the_highest_common_version_is_spoken() {
+    for (versions, spoken) in [
+        (vec!["2.0", "2.2", "2.26"], "/api/2.26/"),
+        (vec!["2.2"], "/api/2.2/"),
+    ] {
+        let rig = Rig::with(|config| {
+            config.rest_versions = versions.iter().map(|one| (*one).to_owned()).collect();
+        })
+        .await;
+        rig.node().make("data").await;
+        let calls = rig.array.calls();
+        let used = calls.iter().filter(|call| call.route == "volumes");
+        assert!(used.clone().count() > 0);
+        assert!(
+            used.clone().all(|call| call.path.starts_with(spoken)),
+            "{spoken}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_array_without_rest_2_is_refused_with_the_way_out() {
+    let mut server = mockito::Server::new_async().await;
+    let versions = server
+        .mock("GET", "/api/api_version")
+        .with_body(r#"{"version":["1.0","1.19"]}"#)
+        .create_async()
+        .await;
+    let rig = Rig::new().await;
+    let mut config = rig.config("ns");
+    config.endpoint = server.url();
+    config.trust = Trust::PlainLoopback;
+    let node = backend_flasharray::FlashArray::new(config).unwrap();
+    let error = node.telemetry().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+    assert!(error.message().contains("Purity 6"), "{error}");
+    versions.assert_async().await;
+}
+
+#[tokio::test]
+async fn an_ended_session_is_renewed_without_anybody_noticing() {
+    let rig = Rig::new().await;
+    let node = rig.node();
+    node.make("one").await;
+    rig.array.expire_sessions();
+    node.make("two").await;
+    assert_eq!(rig.array.call_counts()["POST login"], 2);
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_told_as_such() {
+    let rig = Rig::new().await;
+    let mut config = rig.config("ns");
+    config.token = Secret::new("11111111-2222-3333-4444-555555555555");
+    let node = backend_flasharray::FlashArray::new(config).unwrap();
+    let error = node.telemetry().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error:?}");
+    assert_eq!(error.retry(), Retry::Never);
+    assert!(!format!("{error:?} {}", error.chain()).contains("11111111-2222"));
+}
+
+#[tokio::test]
+async fn an_untrusted_certificate_is_refused_with_the_line_to_add() {
+    let rig = Rig::new().await;
+    let told: Fingerprint = rig.array.fingerprint().parse().unwrap();
+    for trust in [
+        Trust::System,
+        Trust::Fingerprint(Fingerprint::of(b"another")),
+    ] {
+        let mut config = rig.config("ns");
+        config.trust = trust;
+        let node = backend_flasharray::FlashArray::new(config).unwrap();
+        let error = node.telemetry().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        assert_eq!(error.retry(), Retry::Never);
+        let line = format!("\"Fingerprint\": \"{told}\"");
+        assert!(error.message().contains(&line), "{error}");
+    }
+    let mut config = rig.config("ns");
+    config.trust = Trust::CaFile(rig.array.certificate_path().to_owned());
+    let node = backend_flasharray::FlashArray::new(config).unwrap();
+    node.telemetry().await.unwrap();
+    assert_eq!(
+        rig.array.call_counts()["POST login"],
+        1,
+        "refused before any token was sent"
+    );
+}
+
+#[tokio::test]
+async fn a_silent_array_is_unavailable_and_nothing_is_claimed() {
+    let rig = Rig::new().await;
+    let mut config = rig.config("ns");
+    config.timeouts.attempt = std::time::Duration::from_millis(100);
+    config.retry.attempts = 2;
+    let node = backend_flasharray::FlashArray::new(config).unwrap();
+    let volume = node.make("data").await;
+    rig.array.set_silent(true);
+    for kind in [
+        node.get(storage_core::VolumeKey::Id(volume.id.clone()))
+            .await
+            .unwrap_err()
+            .kind(),
+        node.list(Default::default()).await.unwrap_err().kind(),
+        node.published(&volume).await.unwrap_err().kind(),
+        node.telemetry().await.unwrap_err().kind(),
+    ] {
+        assert_eq!(kind, ErrorKind::Unavailable);
+    }
+    let error = node.remove(&volume).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    rig.array.set_silent(false);
+    assert_eq!(node.find("data").await.unwrap().id, volume.id);
+}
+
+#[tokio::test]
+async fn a_volume_of_another_array_is_not_looked_for_here() {
+    let (one, two) = (Rig::new().await, Rig::new().await);
+    let volume = one.node().make("data").await;
+    let node = two.node();
+    let twin = node.make("data").await;
+    assert_ne!(volume.id, twin.id);
+    for kind in [
+        node.give(&volume, 1).await.unwrap_err().kind(),
+        node.take(&volume, 1).await.unwrap_err().kind(),
+        node.remove(&volume).await.unwrap_err().kind(),
+        node.published(&volume).await.unwrap_err().kind(),
+    ] {
+        assert_eq!(kind, ErrorKind::NotFound);
+    }
+    assert_eq!(node.find("data").await.unwrap().id, twin.id);
+}

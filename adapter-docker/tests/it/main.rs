@@ -6,14 +6,19 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
     reason = "test code: a failed expectation is a failed test"
 )]
 
+mod docker;
 mod hostile;
 mod mounting;
 mod node;
+mod program;
 mod protocol;
 mod raw;
 mod socket;
 mod swarm;
 mod unreachable;
+mod world;

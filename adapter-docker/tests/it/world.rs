@@ -1,0 +1,210 @@
+//! A Docker engine, the plugin's own program and simulated arrays, on this machine's kernel.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use array_sim::{Array, ArrayConfig, Simulator};
+use lab::docker::Engine;
+use lab::environment::{Need, ready};
+use lab::leftovers::{Watch, sweep};
+use lab::plugin::{Plugin, PluginOptions};
+use lab::simulator::{SimulatedArray, write_config};
+use tempfile::TempDir;
+
+/// A container that runs until it is stopped, and stops at once.
+pub(crate) const SLEEPER: &str = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
+
+/// For everything that is waited for; a hang is a failure.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct World {
+    pub(crate) engine: Option<Engine>,
+    pub(crate) plugin: Plugin,
+    pub(crate) simulator: Simulator,
+    watch: Watch,
+    folder: TempDir,
+}
+
+impl World {
+    /// One array, the plugin over it, and a Docker engine unless told otherwise. `None`, with the
+    /// reason printed, where the machine lacks something.
+    pub(crate) async fn start(docker: bool, arguments: &[&str]) -> Option<Self> {
+        let mut needs = vec![Need::Root, Need::Loop, Need::Fuse];
+        needs.extend([Need::Tool("mkfs.ext4"), Need::Tool("mkfs.xfs")]);
+        if docker {
+            needs.push(Need::Docker);
+        }
+        if !ready(&needs) {
+            return None;
+        }
+        let folder = tempfile::Builder::new().prefix("fl").tempdir().unwrap();
+        let luns = folder.path().join("luns");
+        let simulator = Simulator::builder()
+            .array(ArrayConfig::new("a1"))
+            .state_dir(folder.path().join("arrays"))
+            .lun_folder(&luns)
+            .start()
+            .await
+            .unwrap();
+        let config = folder.path().join("pure.json");
+        let entries: Vec<_> = simulator
+            .arrays()
+            .iter()
+            .map(|array| entry(array))
+            .collect();
+        write_config(&config, "it", &entries).unwrap();
+        let mut options = PluginOptions::new(&config, folder.path().join("plugin"));
+        options.arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let plugin = Plugin::start(options).await.unwrap();
+        let watch = Watch::new()
+            // Not the engine's folder: it mounts its own there.
+            .folder(folder.path().join("plugin"))
+            .luns(&luns)
+            .files(plugin.state().join("ledger"))
+            .files(plugin.state().join("docker/mounts"))
+            .begin()
+            .unwrap();
+        let engine = if docker {
+            let engine = Engine::start(folder.path()).await.unwrap();
+            engine.import_busybox("busybox").await.unwrap();
+            Some(engine)
+        } else {
+            None
+        };
+        Some(Self {
+            engine,
+            plugin,
+            simulator,
+            watch,
+            folder,
+        })
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn array(&self) -> &Array {
+        &self.simulator.arrays()[0]
+    }
+
+    pub(crate) fn engine(&mut self) -> &mut Engine {
+        self.engine.as_mut().unwrap()
+    }
+
+    /// Runs a docker command and gives what it prints.
+    pub(crate) async fn docker(&self, words: &[&str]) -> String {
+        match self.engine.as_ref().unwrap().docker(words).await {
+            Ok(output) => output,
+            Err(error) => panic!("docker {words:?}: {error:#}\n{}", self.plugin.log_tail(40)),
+        }
+    }
+
+    /// Runs a docker command that has to fail and gives what it says.
+    pub(crate) async fn docker_fails(&self, words: &[&str]) -> String {
+        let finished = self
+            .engine
+            .as_ref()
+            .unwrap()
+            .try_docker(words)
+            .await
+            .unwrap();
+        assert!(
+            !finished.status.success(),
+            "docker {words:?}: {}",
+            finished.stdout
+        );
+        finished.stderr
+    }
+
+    /// Makes a small volume.
+    pub(crate) async fn create(&self, name: &str, options: &[&str]) {
+        let driver = self.plugin.name().to_owned();
+        let mut words = vec!["volume", "create", "-d", &driver];
+        for option in options {
+            words.extend(["-o", option]);
+        }
+        words.push(name);
+        self.docker(&words).await;
+    }
+
+    /// Starts a container on a volume, mounted at `/data`.
+    pub(crate) async fn run(&self, container: &str, volume: &str) {
+        let mount = format!("{volume}:/data");
+        let words = [
+            "run",
+            "-d",
+            "--name",
+            container,
+            "--network",
+            "none",
+            "-v",
+            &mount,
+        ];
+        self.docker(&[&words[..], &["busybox", "sh", "-c", SLEEPER]].concat())
+            .await;
+    }
+
+    /// A shell command in a running container.
+    pub(crate) async fn exec(&self, container: &str, command: &str) -> String {
+        self.docker(&["exec", container, "sh", "-c", command]).await
+    }
+
+    /// A shell command in a container of its own, on a volume.
+    pub(crate) async fn once(&self, volume: &str, command: &str) -> String {
+        let mount = format!("{volume}:/data");
+        let words = [
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "-v",
+            &mount,
+            "busybox",
+            "sh",
+            "-c",
+        ];
+        self.docker(&[&words[..], &[command]].concat()).await
+    }
+
+    /// Nothing is attached, mounted, connected or counted.
+    pub(crate) async fn nothing_left(&self) {
+        if let Err(error) = self.watch.assert_none(PATIENCE).await {
+            panic!("{error:#}\n{}", self.plugin.log_tail(60));
+        }
+        let connections = self.array().connections();
+        assert!(connections.is_empty(), "{connections:?}");
+    }
+
+    /// Ends everything in order; nothing may be left of it.
+    pub(crate) async fn end(mut self) {
+        if let Some(mut engine) = self.engine.take() {
+            engine.stop().await.unwrap();
+        }
+        self.nothing_left().await;
+        self.plugin.stop().await.unwrap();
+        assert!(!self.plugin.socket().exists());
+        drop(self.array().take_calls());
+    }
+}
+
+impl Drop for World {
+    /// Also after a failed test: no mount and no loop device stays behind.
+    fn drop(&mut self) {
+        drop(self.engine.take());
+        for failure in sweep(self.folder.path()) {
+            eprintln!("left behind: {failure}");
+        }
+    }
+}
+
+fn entry(array: &Array) -> serde_json::Value {
+    SimulatedArray {
+        name: array.name().to_owned(),
+        address: array.address().to_string(),
+        token: array.api_token().to_owned(),
+        fingerprint: array.fingerprint().to_owned(),
+        luns: PathBuf::from(array.lun_folder().unwrap()),
+    }
+    .entry()
+}

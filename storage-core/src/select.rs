@@ -51,7 +51,7 @@ pub enum Rejection {
     Size(String),
     /// Not enough room: free and wanted bytes.
     Full {
-        /// Bytes free after what was placed lately and the headroom.
+        /// Bytes free beyond the headroom.
         available: Size,
         /// Bytes wanted.
         wanted: Size,

@@ -19,8 +19,9 @@ use crate::size::Size;
 /// name and endpoint, so that many volumes spread over equal arrays and one volume always meets
 /// the same order.
 ///
-/// Room is judged as if the volume were filled: arrays provision thinly, but one that is out of
-/// space stops every writer on it.
+/// Room is judged as if this volume were filled: arrays provision thinly, but one that is out of
+/// space stops every writer on it. What was placed lately lowers the score and drops no array: it
+/// holds no data yet, and a burst of a thousand thin volumes is no reason to refuse the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DefaultSelector;
 
@@ -94,13 +95,12 @@ fn judge(request: &PlacementRequest, candidate: &Candidate) -> Result<u32, Rejec
         .map_err(|error| Rejection::Size(error.message().to_owned()))?;
     let headroom = Size::from_bytes(telemetry.capacity.bytes().div_ceil(HEADROOM_PARTS));
     // Nothing is available where more is taken than there is: that is a full array, no overflow.
-    let available = telemetry
-        .free()
-        .checked_sub(candidate.recently_placed)
-        .and_then(|free| free.checked_sub(headroom))
-        .unwrap_or_default();
+    let available = telemetry.free().checked_sub(headroom).unwrap_or_default();
     match available.checked_sub(wanted) {
-        Some(left) => Ok(share(left, telemetry.capacity)),
+        Some(left) => {
+            let left = left.checked_sub(candidate.recently_placed).unwrap_or_default();
+            Ok(share(left, telemetry.capacity))
+        }
         None => Err(Rejection::Full { available, wanted }),
     }
 }

@@ -87,6 +87,10 @@ fn the_emptier_array_wins_until_the_burst_fills_it() {
     assert_eq!(best(&candidates).as_deref(), Some("one"));
     candidates[0].recently_placed = Size::from_gib(6);
     assert_eq!(best(&candidates).as_deref(), Some("two"));
+    for candidate in &mut candidates {
+        candidate.recently_placed = Size::from_gib(100_000);
+    }
+    assert!(best(&candidates).is_some(), "thin volumes placed lately refuse nobody");
 }
 
 #[test]

@@ -81,8 +81,8 @@ impl Watch {
         Self::default()
     }
 
-    /// Watches loop devices over files below a folder, and mounts below it. (The mounts that
-    /// simulators make there are known: they do not count.)
+    /// Watches loop devices over files below a folder, and mounts below it. What simulators and
+    /// engines mount there for themselves does not count.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folders.push(folder.into());
@@ -146,8 +146,8 @@ impl Watch {
             }
         }
         for mount in mounts()? {
-            let simulator = mount.kind == "fuse.array-sim";
-            if devices.contains(&mount.source) || (self.watches(&mount.point) && !simulator) {
+            let own = mount.kind == "fuse.array-sim" || is_an_engines_own(&mount.point);
+            if devices.contains(&mount.source) || (self.watches(&mount.point) && !own) {
                 found.insert(Leftover::Mount {
                     point: mount.point,
                     source: mount.source,
@@ -169,6 +169,12 @@ impl Watch {
             .chain(&self.lun_folders)
             .any(|folder| path.starts_with(folder))
     }
+}
+
+/// A mount below the roots of a Docker engine: the root itself, which the daemon binds over itself
+/// to have it shared, and what containers are made of. A volume is mounted elsewhere.
+fn is_an_engines_own(point: &Path) -> bool {
+    point.ancestors().any(crate::docker::is_engine_root)
 }
 
 /// The loop devices in use with their backing files. A file that was deleted, or whose file system

@@ -18,6 +18,10 @@ use crate::unix_http;
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Stop with containers: each gets its own stop time-out (10 s by default) first.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Names in an engine's folder.
+const DATA: &str = "data";
+const EXEC: &str = "exec";
+const LOG: &str = "dockerd.log";
 const GONE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest call of the volume protocol is 120 s (Create, Mount).
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(180);
@@ -82,9 +86,9 @@ impl Engine {
         host.push(self.socket());
         let guard = Program::new(dockerd)
             .arg("--data-root")
-            .arg(path("data"))
+            .arg(path(DATA))
             .arg("--exec-root")
-            .arg(path("exec"))
+            .arg(path(EXEC))
             .arg("--pidfile")
             .arg(path("dockerd.pid"))
             .arg("-H")
@@ -112,7 +116,7 @@ impl Engine {
     /// The daemon's log, over all its starts.
     #[must_use]
     pub fn log(&self) -> PathBuf {
-        self.folder.join("dockerd.log")
+        self.folder.join(LOG)
     }
 
     /// The last lines of the daemon's log.
@@ -262,7 +266,7 @@ impl Engine {
     }
 
     fn remove_runtime_files(&self) {
-        let containerd = self.folder.join("exec/containerd");
+        let containerd = self.folder.join(EXEC).join("containerd");
         for path in [
             self.folder.join("dockerd.pid"),
             self.socket(),
@@ -318,6 +322,14 @@ impl Drop for Engine {
             tracing::warn!(%error, "unmount what the engine left");
         }
     }
+}
+
+/// True for the two roots of an engine that was started here and has not been removed.
+pub(crate) fn is_engine_root(folder: &Path) -> bool {
+    let root = folder
+        .file_name()
+        .is_some_and(|name| name == DATA || name == EXEC);
+    root && folder.with_file_name(LOG).exists()
 }
 
 fn is_shim_of(process: &ProcessInfo, folder: &str) -> bool {

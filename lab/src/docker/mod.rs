@@ -22,3 +22,4 @@ mod engine;
 mod image;
 
 pub use engine::Engine;
+pub(crate) use engine::is_engine_root;

@@ -72,8 +72,11 @@ async fn an_engine_runs_containers_and_survives_a_crash() {
         .await
         .unwrap();
     }
+    // what the engine mounts for itself and its containers is not left over while it runs
+    watch.assert_none(Duration::ZERO).await.unwrap();
     engine.docker(["rm", "-f", "long"]).await.unwrap();
     engine.stop().await.unwrap();
     drop(engine);
     watch.assert_none(Duration::from_secs(10)).await.unwrap();
+    assert!(lab::mounts::mounts_under(folder.path()).unwrap().is_empty());
 }

@@ -3,31 +3,21 @@
 //! Intent is recorded before the host is changed; each step is skipped when it is seen to be so;
 //! the identity is proven when the device is made, right before mkfs and right before mount.
 
-use std::time::Duration;
+use storage_core::{AttachVolume, Attachment, AttachmentState, Error, ErrorKind, Outcome, Result};
 
-use rustix::fs::OFlags;
-use storage_core::{
-    AttachVolume, Attachment, AttachmentState, Error, ErrorKind, Outcome, Result, Size, VolumeId,
-};
-
-use crate::blocking::{Progress, poll_until};
+use crate::blocking::Progress;
 use crate::device::{BlockNode, Use, VerifiedDevice};
-use crate::failure::{call_error, error, refused};
+use crate::failure::refused;
 use crate::filesystem;
 use crate::format;
-use crate::ledger::{DeviceFact, FormatPhase, Intent, Key, Record};
+use crate::ledger::{DeviceFact, Intent, Key, Record};
 use crate::machine::{Machine, attachment, boot_id};
 use crate::mount::{make_mountpoint, mount_device};
 use crate::steps::Step;
-use crate::sys;
 use crate::teardown::Mode;
 
 /// A file system this much smaller than its device is grown; less may be room that it cannot use.
 const GROW_FROM_BYTES: u64 = 1024 * 1024;
-
-/// How long a device may take to show a size that the array already has.
-const SIZE_PATIENCE: Duration = Duration::from_secs(10);
-const SIZE_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Machine {
     /// The whole of attaching. Blocking.
@@ -46,7 +36,7 @@ impl Machine {
             if same && Self::is_intact(&record, &view, true) {
                 return self.adopt(&mut record);
             }
-            if !same || view.mounted.is_some() || view.obstructed {
+            if (!same && !view.is_empty()) || view.mounted.is_some() || view.obstructed {
                 // A mount under an old grant is never used again, and never written to again.
                 progress.set("taking down what an earlier grant left");
                 self.release(&mut record, Mode::Discard)
@@ -197,125 +187,6 @@ impl Machine {
         if let Err(failure) = self.teardown(record, Mode::Discard) {
             tracing::warn!(volume = %record.volume(), error = %failure.chain(), "a failed attach could not be taken back");
         }
-    }
-
-    /// The whole of detaching. Blocking.
-    pub(crate) fn detach(&self, volume: &VolumeId, progress: &Progress) -> Result<Outcome<()>> {
-        progress.set("looking at the host");
-        let Some(mut record) = self.load(volume)? else {
-            return Ok(Outcome::AlreadySo(()));
-        };
-        let view = self.view(&record)?;
-        let nothing = view.devices.is_empty() && view.mounted.is_none() && !view.obstructed;
-        if nothing && matches!(record.intent, Intent::Released | Intent::Forgotten) {
-            return Ok(Outcome::AlreadySo(()));
-        }
-        if view.mounted.is_some() && !view.proven {
-            tracing::error!(volume = %volume, "DATA LOSS POSSIBLE: the volume was taken away while it was mounted; what was not written yet is dropped");
-        }
-        progress.set("syncing, unmounting and removing the device");
-        let mode = if view.proven {
-            Mode::Flush
-        } else {
-            Mode::Discard
-        };
-        self.release(&mut record, mode)?;
-        Ok(Outcome::Done(()))
-    }
-
-    /// Drops the record of a released volume.
-    pub(crate) fn forget(&self, volume: &VolumeId) -> Result<()> {
-        let Some(mut record) = self.load(volume)? else {
-            return Ok(());
-        };
-        if record.intent == Intent::Forgotten {
-            return Ok(());
-        }
-        if self.state(&record)? != AttachmentState::Released {
-            return Err(
-                refused("the volume is not released on this host; detach it first")
-                    .with_context("volume", volume.to_string()),
-            );
-        }
-        if matches!(record.format, FormatPhase::Began { .. }) {
-            record.intent = Intent::Forgotten;
-            return self.store(&record);
-        }
-        self.steps
-            .run(Step::Forget, || self.ledger.remove(&Key::of(volume)))
-    }
-
-    /// Takes over a larger size. Blocking.
-    pub(crate) fn resize(
-        &self,
-        volume: &VolumeId,
-        size: Size,
-        progress: &Progress,
-    ) -> Result<Outcome<()>> {
-        let not_here = || {
-            error(
-                ErrorKind::NotFound,
-                "the volume is not attached to this host",
-            )
-            .with_context("volume", volume.to_string())
-        };
-        let mut record = self.load(volume)?.ok_or_else(not_here)?;
-        let view = self.view(&record)?;
-        let (true, Some((node, _))) = (view.proven, &view.mounted) else {
-            return Err(not_here());
-        };
-        if size < record.access.size {
-            return Err(error(
-                ErrorKind::OutOfRange,
-                "a volume is never made smaller",
-            ));
-        }
-        let kind = record.filesystem.kind;
-        let connector = self.connector_of(&record)?;
-        let shown = || -> Result<u64> {
-            let file = node.open(OFlags::RDONLY)?;
-            sys::block_size_bytes(&file)
-                .map_err(|source| call_error("asking for the device's size", source))
-        };
-        let wanted = size.bytes() / 512 * 512;
-        if size == record.access.size && shown()? >= wanted {
-            return Ok(Outcome::AlreadySo(()));
-        }
-        progress.set("waiting for the device's new size");
-        let seen = poll_until(SIZE_PATIENCE, SIZE_INTERVAL, || {
-            connector.refresh_size(node)?;
-            Ok((shown()? >= wanted).then_some(()))
-        })?;
-        if seen.is_none() {
-            return Err(error(
-                ErrorKind::Unavailable,
-                format!(
-                    "{} shows {} bytes and not {wanted} yet",
-                    node.name,
-                    shown()?
-                ),
-            ));
-        }
-        if !filesystem::grows_mounted(kind) {
-            return Err(error(
-                ErrorKind::PermissionDenied,
-                "the device has its new size, but growing a mounted ext4 needs CAP_SYS_RESOURCE; it \
-                 is grown when it is next attached",
-            ));
-        }
-        progress.set("growing the file system");
-        let device = VerifiedDevice::verify(connector, &record, node, Use::Mounted)?;
-        self.steps.run(Step::Grow, || {
-            filesystem::grow(
-                &self.runner,
-                &device,
-                record.filesystem.kind,
-                &record.mountpoint,
-            )
-        })?;
-        record.access.size = size;
-        self.store(&record)?;
-        Ok(Outcome::Done(()))
     }
 }
 

@@ -87,8 +87,10 @@ fn decide_on_superblock(
     wanted: Filesystem,
     grant: Option<&FormatGrant>,
 ) -> Decision {
-    let ours =
-        grant.is_some_and(|grant| grant.uuid == superblock.uuid) && superblock.kind == wanted;
+    // A signature beside ours (a label that left our superblock alone) is somebody's.
+    let ours = grant.is_some_and(|grant| grant.uuid == superblock.uuid)
+        && superblock.kind == wanted
+        && signature.is_none_or(|signature| signature.is(wanted));
     match superblock.history {
         History::HalfMade if ours => return Decision::MakeOverOwnRemains,
         History::HalfMade => {
@@ -349,6 +351,12 @@ mod tests {
                         assert_eq!(superblock.uuid, grant.uuid);
                         assert_eq!(superblock.kind, wanted);
                         assert_ne!(superblock.history, History::MayHoldData);
+                        assert!(
+                            found
+                                .signature
+                                .as_ref()
+                                .is_none_or(|found| found.is(wanted))
+                        );
                     }
                     None => {
                         assert_eq!(found.signature, None);

@@ -31,6 +31,7 @@ mod machine;
 mod mount;
 mod mountinfo;
 mod reconcile;
+mod resize;
 mod runner;
 mod steps;
 mod sys;

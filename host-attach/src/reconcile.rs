@@ -28,6 +28,13 @@ pub(crate) struct View {
     pub(crate) proven: bool,
 }
 
+impl View {
+    /// Whether nothing at all is there.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.devices.is_empty() && self.mounted.is_none() && !self.obstructed
+    }
+}
+
 impl Machine {
     /// Looks at the host.
     pub(crate) fn view(&self, record: &Record) -> Result<View> {
@@ -41,7 +48,7 @@ impl Machine {
         let prove = |node: &BlockNode| {
             VerifiedDevice::verify(connector, record, node, Use::Mounted)
                 .inspect_err(|error| {
-                    tracing::warn!(volume = %record.volume(), device = node.name, error = %error.chain(), "the device does not prove to be the volume");
+                    tracing::debug!(volume = %record.volume(), device = node.name, error = %error.chain(), "the device does not prove to be the volume");
                 })
                 .is_ok()
         };
@@ -63,11 +70,13 @@ impl Machine {
                 .is_some_and(|(_, entry)| is_healthy(entry, &record.filesystem, ask_device))
     }
 
-    /// The record's state, observed.
-    pub(crate) fn state(&self, record: &Record) -> Result<AttachmentState> {
+    /// The record's state, observed. To ask the device as well costs a flush.
+    pub(crate) fn state(&self, record: &Record, ask_device: bool) -> Result<AttachmentState> {
         let view = self.view(record)?;
         Ok(match record.intent {
-            Intent::Attach if Self::is_intact(record, &view, false) => AttachmentState::Mounted,
+            Intent::Attach if Self::is_intact(record, &view, ask_device) => {
+                AttachmentState::Mounted
+            }
             Intent::Released | Intent::Forgotten
                 if view.devices.is_empty() && view.mounted.is_none() =>
             {
@@ -83,7 +92,7 @@ impl Machine {
         let Some(record) = self.load(volume)?.filter(shown) else {
             return Ok(None);
         };
-        Ok(Some(attachment(&record, self.state(&record)?)))
+        Ok(Some(attachment(&record, self.state(&record, true)?)))
     }
 
     /// Every attachment.
@@ -93,7 +102,7 @@ impl Machine {
             .iter()
             .filter(|record| record.intent != Intent::Forgotten);
         shown
-            .map(|record| Ok(attachment(record, self.state(record)?)))
+            .map(|record| Ok(attachment(record, self.state(record, false)?)))
             .collect()
     }
 
@@ -130,8 +139,7 @@ impl Machine {
     /// Takes down what is not intact. What can still be proven is written back first; what cannot
     /// must not write any more.
     pub(crate) fn clear(&self, record: &mut Record, view: &View) -> Result<()> {
-        let nothing = view.devices.is_empty() && view.mounted.is_none() && !view.obstructed;
-        if nothing && matches!(record.intent, Intent::Released | Intent::Forgotten) {
+        if view.is_empty() && matches!(record.intent, Intent::Released | Intent::Forgotten) {
             return Ok(());
         }
         let mode = if view.proven {

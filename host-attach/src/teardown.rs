@@ -11,12 +11,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use storage_core::{ErrorKind, Result};
+use storage_core::{AttachmentState, ErrorKind, Outcome, Result, VolumeId};
 
-use crate::blocking::poll_until;
+use crate::blocking::{Progress, poll_until};
 use crate::device::BlockNode;
-use crate::failure::error;
-use crate::ledger::Record;
+use crate::failure::{error, io_error, refused};
+use crate::ledger::{FormatPhase, Intent, Key, Record};
 use crate::machine::Machine;
 use crate::mount::{mounts_at, open_root, remove_mountpoint, unmount_all};
 use crate::mountinfo::{ForeignMount, MountEntry, foreign_mounts, own_mounts};
@@ -24,8 +24,12 @@ use crate::steps::Step;
 use crate::sys;
 
 /// How long a superblock may live on after the last unmount (a probe of udev, a closing file).
-const SUPERBLOCK_PATIENCE: Duration = Duration::from_secs(2);
+const SUPERBLOCK_PATIENCE: Duration = Duration::from_secs(3);
 const SUPERBLOCK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How long copies of a mount in other namespaces are waited out.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(3);
+const OTHERS_INTERVAL: Duration = Duration::from_millis(25);
 
 /// What becomes of data that is not written yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +112,51 @@ impl Users {
 }
 
 impl Machine {
+    /// The whole of detaching. Blocking.
+    pub(crate) fn detach(&self, volume: &VolumeId, progress: &Progress) -> Result<Outcome<()>> {
+        progress.set("looking at the host");
+        let Some(mut record) = self.load(volume)? else {
+            return Ok(Outcome::AlreadySo(()));
+        };
+        let view = self.view(&record)?;
+        if view.is_empty() && matches!(record.intent, Intent::Released | Intent::Forgotten) {
+            return Ok(Outcome::AlreadySo(()));
+        }
+        if view.mounted.is_some() && !view.proven {
+            tracing::error!(volume = %volume, "DATA LOSS POSSIBLE: the volume was taken away while it was mounted; what was not written yet is dropped");
+        }
+        progress.set("syncing, unmounting and removing the device");
+        let mode = if view.proven {
+            Mode::Flush
+        } else {
+            Mode::Discard
+        };
+        self.release(&mut record, mode)?;
+        Ok(Outcome::Done(()))
+    }
+
+    /// Drops the record of a released volume.
+    pub(crate) fn forget(&self, volume: &VolumeId) -> Result<()> {
+        let Some(mut record) = self.load(volume)? else {
+            return Ok(());
+        };
+        if record.intent == Intent::Forgotten {
+            return Ok(());
+        }
+        if self.state(&record, true)? != AttachmentState::Released {
+            return Err(
+                refused("the volume is not released on this host; detach it first")
+                    .with_context("volume", volume.to_string()),
+            );
+        }
+        if matches!(record.format, FormatPhase::Began { .. }) {
+            record.intent = Intent::Forgotten;
+            return self.store(&record);
+        }
+        self.steps
+            .run(Step::Forget, || self.ledger.remove(&Key::of(volume)))
+    }
+
     /// Takes down everything of the record that is on the host.
     ///
     /// # Errors
@@ -137,11 +186,11 @@ impl Machine {
 
     /// Unmounts one device's file system and sees its superblock gone.
     fn release_filesystem(&self, record: &Record, node: &BlockNode, mode: Mode) -> Result<()> {
-        let users = Users::of(node, &record.mountpoint)?;
         if mode == Mode::Discard {
-            self.shut_down(&users.roots())?;
+            let roots = Users::of(node, &record.mountpoint)?.roots();
+            self.shut_down(&roots)?;
         }
-        users.only_us(node)?;
+        let users = wait_for_others(node, &record.mountpoint)?;
         if mode == Mode::Flush
             && let Some(entry) = users.ours.last()
         {
@@ -181,7 +230,7 @@ impl Machine {
         self.steps.run(Step::ShutDown, || {
             let stopped = open_root(entry).and_then(|root| {
                 sys::shut_down_filesystem(&root).map_err(|source| {
-                    crate::failure::io_error("shutting the file system down", &entry.target, source)
+                    io_error("shutting the file system down", &entry.target, source)
                 })
             });
             if let Err(failure) = stopped {
@@ -191,6 +240,21 @@ impl Machine {
             Ok(())
         })
     }
+}
+
+/// The users once nobody but us is left. A container that starts anywhere on the machine holds a
+/// copy of every mount for a moment, so others are waited out before they are named.
+fn wait_for_others(node: &BlockNode, mountpoint: &Path) -> Result<Users> {
+    let alone = poll_until(OTHERS_PATIENCE, OTHERS_INTERVAL, || {
+        let users = Users::of(node, mountpoint)?;
+        Ok(users.only_us(node).is_ok().then_some(users))
+    })?;
+    if let Some(users) = alone {
+        return Ok(users);
+    }
+    let users = Users::of(node, mountpoint)?;
+    users.only_us(node)?;
+    Ok(users)
 }
 
 /// Writes back and looks at the result: umount(2) succeeds although writes were lost.

@@ -12,6 +12,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -19,11 +20,16 @@ use sha2::{Digest, Sha256};
 use storage_core::{Access, ErrorKind, Filesystem, FilesystemSpec, Result, VolumeId, VolumeName};
 use uuid::Uuid;
 
+use crate::blocking::poll_until;
 use crate::failure::{error, io_error};
 use crate::mountinfo::DeviceNumber;
 
 /// The format of records that this program writes and the newest that it reads.
 const FORMAT_VERSION: u32 = 1;
+
+/// How long the end of the previous owner is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// No record of ours comes near this.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -146,17 +152,7 @@ impl Ledger {
             .mode(0o600)
             .open(&lock_path)
             .map_err(|source| io_error("opening the lock", &lock_path, source))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|source| {
-            if source == rustix::io::Errno::WOULDBLOCK {
-                error(
-                    ErrorKind::FailedPrecondition,
-                    "another process works with this state folder",
-                )
-                .with_context("path", state.display().to_string())
-            } else {
-                io_error("locking", &lock_path, source)
-            }
-        })?;
+        take_lock(&lock, state)?;
         let folder = state.join("ledger");
         make_private_folder(&folder)?;
         let ledger = Self {
@@ -265,6 +261,25 @@ impl Ledger {
             .and_then(|folder| folder.sync_all())
             .map_err(|source| io_error("syncing the ledger", &self.folder, source))
     }
+}
+
+/// Takes the lock; a process that is just ending, or a child between fork and exec, may still hold
+/// it for a moment.
+fn take_lock(lock: &File, state: &Path) -> Result<()> {
+    let taken = poll_until(LOCK_PATIENCE, LOCK_INTERVAL, || {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(())),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(source) => Err(io_error("locking", state, source)),
+        }
+    })?;
+    taken.ok_or_else(|| {
+        error(
+            ErrorKind::FailedPrecondition,
+            "another process works with this state folder",
+        )
+        .with_context("path", state.display().to_string())
+    })
 }
 
 /// Makes a folder that is root's alone, or narrows one that is there.

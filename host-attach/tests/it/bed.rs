@@ -98,27 +98,38 @@ pub struct Disk {
 
 impl Bed {
     pub fn plain() -> Self {
-        Self::new(false, Self::shared())
+        Self::new(false, Self::shared(), &std::env::temp_dir())
     }
 
     pub fn fuse() -> Self {
-        Self::new(true, Self::shared())
+        Self::new(true, Self::shared(), &std::env::temp_dir())
+    }
+
+    /// A plain bed whose syncs cost nothing, for tests that repeat themselves a lot.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() {
+            memory.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
+        Self::new(false, Self::shared(), &base)
     }
 
     /// A plain bed with no other test's bed beside it.
     pub fn alone() -> Self {
         let turn = NAMESPACES.write().unwrap_or_else(PoisonError::into_inner);
-        Self::new(false, Turn::Alone(turn))
+        Self::new(false, Turn::Alone(turn), &std::env::temp_dir())
     }
 
     fn shared() -> Turn {
         Turn::Shared(NAMESPACES.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn new(fuse: bool, turn: Turn) -> Self {
+    fn new(fuse: bool, turn: Turn, base: &Path) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("host-attach-")
-            .tempdir()
+            .tempdir_in(base)
             .unwrap();
         let host = Host::new(
             "tester",
@@ -295,7 +306,7 @@ impl Drop for Bed {
 }
 
 impl Disk {
-    pub fn name(&self) -> VolumeName {
+    pub fn name() -> VolumeName {
         serde_json::from_str("\"data volume\"").unwrap()
     }
 
@@ -308,7 +319,7 @@ impl Disk {
 
     pub fn request(&self) -> AttachVolume {
         AttachVolume {
-            name: self.name(),
+            name: Self::name(),
             object: "ns-data".into(),
             access: Access {
                 volume: self.id.clone(),
@@ -338,7 +349,7 @@ impl Disk {
     pub fn volume(&self) -> Volume {
         Volume {
             id: self.id.clone(),
-            name: self.name(),
+            name: Self::name(),
             object: "ns-data".into(),
             array_name: "a1".into(),
             size: Size::from_bytes(self.size),

@@ -1,6 +1,7 @@
 //! What is formatted and, above all, what is not.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use array_sim::LunOperation;
@@ -347,4 +348,35 @@ async fn a_damaged_file_system_waits_for_a_person() {
     assert_eq!(error.kind(), ErrorKind::FailedPrecondition, "{error:?}");
     assert!(error.message().contains("damaged"), "{error}");
     bed.assert_clean();
+}
+
+/// mkfs fails half way: the next attach makes it again, as nothing but our own work is there.
+#[tokio::test]
+async fn a_failed_mkfs_is_repeated() {
+    require_root!();
+    let mut bed = Bed::plain();
+    let disk = bed.disk(1, SIZE, Filesystem::Ext4);
+    let tools = bed.folder.path().join("tools");
+    fs::create_dir(&tools).unwrap();
+    for tool in ["blkid", "e2fsck"] {
+        std::os::unix::fs::symlink(format!("/usr/sbin/{tool}"), tools.join(tool)).unwrap();
+    }
+    let fake = tools.join("mkfs.ext4");
+    let script = "#!/bin/sh\nfor device; do :; done\n\
+                  echo junk | /bin/dd of=$device bs=1024 seek=77 conv=notrunc\n\
+                  echo the disk is haunted >&2\nexit 1\n";
+    fs::write(&fake, script).unwrap();
+    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
+    bed.tool_dirs = vec![tools];
+    let error = attach(&bed.attacher(), &disk).await.unwrap_err();
+    assert!(error.message().contains("haunted"), "{error}");
+    assert!(disk.bytes().iter().any(|byte| *byte != 0));
+    bed.assert_clean();
+    assert!(bed.attacher().detach(&disk.id).await.unwrap().is_done());
+    bed.attacher().forget(&disk.id).await.unwrap();
+    bed.stop();
+    bed.tool_dirs.clear();
+    attach(&bed.attacher(), &disk.regranted()).await.unwrap();
+    assert!(bed.attacher().detach(&disk.id).await.unwrap().is_done());
+    tool("e2fsck", &["-fn", disk.data.to_str().unwrap()]);
 }

@@ -1,12 +1,7 @@
 //! The attacher on a real kernel: loop devices, real file systems, real mounts. Needs root; what
 //! cannot run says so and is skipped.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 #![expect(
     unreachable_pub,
     reason = "helpers shared between the modules of one binary"

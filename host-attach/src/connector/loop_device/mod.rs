@@ -6,18 +6,20 @@
 //! connected again. So the serial is read anew for each proof, and every device carries a marker
 //! with its volume's key and its grant's nonce, set in the same step in which it is made.
 
-use std::ffi::OsString;
+mod backing;
+mod marker;
+
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use storage_core::{AccessPath, ErrorKind, Host, Result, Volume};
 
+use self::backing::{Bound, backing_of, bound_devices, not_connected, prove_serial, read_serial};
+use self::marker::{Marker, marker_text, read_marker};
 use super::{Connector, Stranger};
 use crate::blocking::poll_until;
 use crate::device::BlockNode;
@@ -25,9 +27,6 @@ use crate::failure::{call_error, errno, error, io_error, refused};
 use crate::ledger::{Key, Record};
 use crate::machine::boot_id;
 use crate::sys;
-
-/// What our markers begin with; `LO_NAME_SIZE` leaves room for a nonce and half a key.
-const MARKER: &str = "fairlead";
 
 /// Free numbers are taken by others between asking and using.
 const CONFIGURE_ATTEMPTS_MAX: usize = 32;
@@ -37,32 +36,11 @@ const CONFIGURE_INTERVAL: Duration = Duration::from_millis(5);
 const CLEAR_PATIENCE: Duration = Duration::from_secs(5);
 const CLEAR_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A serial is 24 digits; anything much longer is not one.
-const SERIAL_BYTES_MAX: u64 = 256;
-
 /// Attaches by loop devices.
 #[derive(Debug)]
 pub(crate) struct LoopConnector {
     /// The folder name under which a simulator shows this host its LUNs.
     host: String,
-}
-
-/// A loop device that has a file.
-struct Bound {
-    node: BlockNode,
-    /// The file's path when it was opened, without the kernel's ` (deleted)`.
-    backing: PathBuf,
-}
-
-/// What a loop device says of its maker.
-#[derive(Debug, PartialEq, Eq)]
-enum Marker {
-    /// Ours: the volume's short key and the grant's nonce, as text.
-    Ours { key: String, nonce: String },
-    /// Somebody else's, or none.
-    Foreign,
-    /// It cannot be read, as the file is out of reach.
-    Unreadable,
 }
 
 impl LoopConnector {
@@ -286,39 +264,6 @@ impl Connector for LoopConnector {
     }
 }
 
-fn marker_text(record: &Record) -> String {
-    format!(
-        "{MARKER}:{}:{}",
-        Key::of(record.volume()).short(),
-        record.nonce().simple()
-    )
-}
-
-fn parse_marker(name: &[u8]) -> Marker {
-    let text = String::from_utf8_lossy(name);
-    let mut parts = text.split(':');
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(MARKER), Some(key), Some(nonce), None) => Marker::Ours {
-            key: key.to_owned(),
-            nonce: nonce.to_owned(),
-        },
-        _ => Marker::Foreign,
-    }
-}
-
-fn read_marker(node: &BlockNode) -> Result<Marker> {
-    let file = node.open(OFlags::RDONLY)?;
-    match sys::loop_name(&file) {
-        Ok(name) => Ok(parse_marker(&name)),
-        // It lost its file since we looked: nobody's device.
-        Err(source) if errno(&source) == Some(Errno::NXIO) => Ok(Marker::Foreign),
-        Err(source) => {
-            tracing::debug!(device = node.name, error = %source, "the device's marker cannot be read");
-            Ok(Marker::Unreadable)
-        }
-    }
-}
-
 /// Whether the record names this very device, in this boot and this use.
 fn remembered(record: &Record, node: &BlockNode) -> Result<bool> {
     let Some(fact) = &record.device else {
@@ -395,133 +340,4 @@ fn bind_free_device(backing: &File, marker: &str) -> Result<BlockNode> {
             "no loop device became usable; is /dev a devtmpfs?",
         )
     })
-}
-
-/// Every loop device that has a file.
-fn bound_devices() -> Result<Vec<Bound>> {
-    let folder = Path::new("/sys/block");
-    let failed = |source| io_error("listing block devices", folder, source);
-    let mut devices = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let name = entry
-            .map_err(failed)?
-            .file_name()
-            .to_string_lossy()
-            .into_owned();
-        if !name.starts_with("loop") {
-            continue;
-        }
-        let Some(backing) = backing_of(&name)? else {
-            continue;
-        };
-        devices.push(Bound {
-            node: BlockNode::read(&name)?,
-            backing,
-        });
-    }
-    Ok(devices)
-}
-
-/// The path of a loop device's file (`loop_attr_backing_file_show`), `None` without one.
-fn backing_of(name: &str) -> Result<Option<PathBuf>> {
-    let path = Path::new("/sys/block").join(name).join("loop/backing_file");
-    match fs::read(&path) {
-        Ok(bytes) => Ok(Some(clean_backing(&bytes))),
-        // ENOENT: not bound. ENODEV, ENXIO: unbound while we read.
-        Err(source)
-            if matches!(
-                errno(&source),
-                Some(Errno::NOENT | Errno::NODEV | Errno::NXIO)
-            ) =>
-        {
-            Ok(None)
-        }
-        Err(source) => Err(io_error("reading a loop device's file name", &path, source)),
-    }
-}
-
-/// The kernel adds a newline, and ` (deleted)` once the name is gone or was made anew.
-fn clean_backing(bytes: &[u8]) -> PathBuf {
-    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let path = line.strip_suffix(b" (deleted)").unwrap_or(line);
-    PathBuf::from(OsString::from_vec(path.to_vec()))
-}
-
-fn prove_serial(file: &Path, record: &Record) -> Result<()> {
-    let serial = read_serial(file)?;
-    let wanted = &record.access.identity.serial;
-    if serial == *wanted {
-        return Ok(());
-    }
-    Err(refused(format!(
-        "the LUN shows the volume with serial {serial} and not {wanted}"
-    ))
-    .with_context("path", file.display().to_string()))
-}
-
-fn not_connected(file: &Path) -> storage_core::Error {
-    refused("the volume is not connected to this host")
-        .with_context("path", file.display().to_string())
-}
-
-/// The serial beside a LUN's file, read now.
-fn read_serial(file: &Path) -> Result<String> {
-    let mut name = file
-        .file_name()
-        .map(|name| name.as_bytes().to_vec())
-        .unwrap_or_default();
-    name.extend(b".serial");
-    let path = file.with_file_name(OsString::from_vec(name));
-    let read = File::open(&path).and_then(|opened| {
-        let mut text = String::new();
-        opened.take(SERIAL_BYTES_MAX).read_to_string(&mut text)?;
-        Ok(text)
-    });
-    let text = read.map_err(|source| {
-        if source.kind() == std::io::ErrorKind::NotFound {
-            not_connected(file)
-        } else {
-            io_error("reading the LUN's serial", &path, source)
-        }
-    })?;
-    let serial = text.trim();
-    if serial.is_empty() {
-        return Err(
-            refused("the LUN's serial is empty").with_context("path", path.display().to_string())
-        );
-    }
-    Ok(serial.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::{Marker, clean_backing, parse_marker};
-
-    #[test]
-    fn the_kernels_additions_to_a_path_are_taken_off() {
-        for text in ["/luns/h/5", "/luns/h/5\n", "/luns/h/5 (deleted)\n"] {
-            assert_eq!(clean_backing(text.as_bytes()), Path::new("/luns/h/5"));
-        }
-    }
-
-    #[test]
-    fn only_whole_markers_are_ours() {
-        let ours = Marker::Ours {
-            key: "k".to_owned(),
-            nonce: "n".to_owned(),
-        };
-        assert_eq!(parse_marker(b"fairlead:k:n"), ours);
-        for other in [
-            "",
-            "fairlead",
-            "fairlead:k",
-            "fairlead:k:n:x",
-            "/some/file",
-            "Fairlead:k:n",
-        ] {
-            assert_eq!(parse_marker(other.as_bytes()), Marker::Foreign);
-        }
-    }
 }

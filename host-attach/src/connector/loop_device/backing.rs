@@ -1,0 +1,134 @@
+//! What sysfs tells of loop devices, and the serial that a simulator shows beside a LUN's file.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use storage_core::Result;
+
+use crate::device::BlockNode;
+use crate::failure::{errno, io_error, refused};
+use crate::ledger::Record;
+
+/// A serial is 24 digits; anything much longer is not one.
+const SERIAL_BYTES_MAX: u64 = 256;
+
+/// A loop device that has a file.
+pub(super) struct Bound {
+    pub(super) node: BlockNode,
+    /// The file's path when it was opened, without the kernel's ` (deleted)`.
+    pub(super) backing: PathBuf,
+}
+
+/// Every loop device that has a file.
+pub(super) fn bound_devices() -> Result<Vec<Bound>> {
+    let folder = Path::new("/sys/block");
+    let failed = |source| io_error("listing block devices", folder, source);
+    let mut devices = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let name = entry
+            .map_err(failed)?
+            .file_name()
+            .to_string_lossy()
+            .into_owned();
+        if !name.starts_with("loop") {
+            continue;
+        }
+        let Some(backing) = backing_of(&name)? else {
+            continue;
+        };
+        devices.push(Bound {
+            node: BlockNode::read(&name)?,
+            backing,
+        });
+    }
+    Ok(devices)
+}
+
+/// The path of a loop device's file (`loop_attr_backing_file_show`), `None` without one.
+pub(super) fn backing_of(name: &str) -> Result<Option<PathBuf>> {
+    let path = Path::new("/sys/block").join(name).join("loop/backing_file");
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Some(clean_backing(&bytes))),
+        // ENOENT: not bound. ENODEV, ENXIO: unbound while we read.
+        Err(source)
+            if matches!(
+                errno(&source),
+                Some(Errno::NOENT | Errno::NODEV | Errno::NXIO)
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(source) => Err(io_error("reading a loop device's file name", &path, source)),
+    }
+}
+
+/// The kernel adds a newline, and ` (deleted)` once the name is gone or was made anew.
+pub(super) fn clean_backing(bytes: &[u8]) -> PathBuf {
+    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let path = line.strip_suffix(b" (deleted)").unwrap_or(line);
+    PathBuf::from(OsString::from_vec(path.to_vec()))
+}
+
+pub(super) fn prove_serial(file: &Path, record: &Record) -> Result<()> {
+    let serial = read_serial(file)?;
+    let wanted = &record.access.identity.serial;
+    if serial == *wanted {
+        return Ok(());
+    }
+    Err(refused(format!(
+        "the LUN shows the volume with serial {serial} and not {wanted}"
+    ))
+    .with_context("path", file.display().to_string()))
+}
+
+pub(super) fn not_connected(file: &Path) -> storage_core::Error {
+    refused("the volume is not connected to this host")
+        .with_context("path", file.display().to_string())
+}
+
+/// The serial beside a LUN's file, read now.
+pub(super) fn read_serial(file: &Path) -> Result<String> {
+    let mut name = file
+        .file_name()
+        .map(|name| name.as_bytes().to_vec())
+        .unwrap_or_default();
+    name.extend(b".serial");
+    let path = file.with_file_name(OsString::from_vec(name));
+    let read = File::open(&path).and_then(|opened| {
+        let mut text = String::new();
+        opened.take(SERIAL_BYTES_MAX).read_to_string(&mut text)?;
+        Ok(text)
+    });
+    let text = read.map_err(|source| {
+        if source.kind() == std::io::ErrorKind::NotFound {
+            not_connected(file)
+        } else {
+            io_error("reading the LUN's serial", &path, source)
+        }
+    })?;
+    let serial = text.trim();
+    if serial.is_empty() {
+        return Err(
+            refused("the LUN's serial is empty").with_context("path", path.display().to_string())
+        );
+    }
+    Ok(serial.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::clean_backing;
+
+    #[test]
+    fn the_kernels_additions_to_a_path_are_taken_off() {
+        for text in ["/luns/h/5", "/luns/h/5\n", "/luns/h/5 (deleted)\n"] {
+            assert_eq!(clean_backing(text.as_bytes()), Path::new("/luns/h/5"));
+        }
+    }
+}

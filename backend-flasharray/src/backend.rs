@@ -161,11 +161,7 @@ impl FlashArray {
                     Refusal::Destroyed,
                 ]) =>
             {
-                Ok(if failure.may_have_executed() {
-                    Outcome::Done(())
-                } else {
-                    Outcome::AlreadySo(())
-                })
+                Ok(Outcome::AlreadySo(()))
             }
             Err(failure) => Err(failure.into()),
         }

@@ -20,6 +20,7 @@ mod error;
 mod hosts;
 mod lookup;
 mod name;
+mod present;
 mod publish;
 mod record;
 mod session;

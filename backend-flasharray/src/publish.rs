@@ -25,7 +25,7 @@ use crate::access::{Way, loop_path};
 use crate::api::{Api, WireConnection, WireVolumeKey};
 use crate::backend::FlashArray;
 use crate::error::Refusal;
-use crate::hosts::machine_of;
+use crate::present::Present;
 use crate::record::{Holder, Record, holder_tag};
 
 /// LUNs of private connections (vendor REST document, `ConnectionPost.lun`).
@@ -40,84 +40,6 @@ const ROUNDS: usize = 8;
 /// How long the winner of a race waits for the other one to back out before it looks again: a
 /// few times the round trip to an array.
 const RACE_WAIT: Duration = Duration::from_millis(100);
-
-/// Who is connected to a volume.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Present {
-    /// This host's private connection: its LUN.
-    pub(crate) own: Option<Option<u64>>,
-    /// Other hosts.
-    pub(crate) hosts: Vec<String>,
-    /// Host groups.
-    pub(crate) groups: Vec<String>,
-}
-
-impl Present {
-    pub(crate) fn of(connections: &[WireConnection], host: &str) -> Self {
-        let mut present = Self::default();
-        for connection in connections {
-            if let Some(group) = &connection.host_group.name {
-                if !present.groups.contains(group) {
-                    present.groups.push(group.clone());
-                }
-            } else if let Some(name) = &connection.host.name {
-                if name.eq_ignore_ascii_case(host) {
-                    present.own = Some(connection.lun);
-                } else {
-                    present.hosts.push(name.clone());
-                }
-            }
-        }
-        present
-    }
-
-    const fn alone(&self) -> bool {
-        self.hosts.is_empty() && self.groups.is_empty()
-    }
-
-    /// The refusal that names whoever else has the volume.
-    fn held(&self) -> Error {
-        let message = if let Some(group) = self.groups.first() {
-            format!("host group {group} has the volume: an administrator connected it")
-        } else {
-            let hosts = self.hosts.join(", ");
-            let ours = self.hosts.iter().all(|host| machine_of(host).is_some());
-            let by = if ours {
-                ""
-            } else {
-                ", which Fairlead did not make,"
-            };
-            format!("host {hosts}{by} has the volume")
-        };
-        Error::new(ErrorKind::FailedPrecondition, message)
-    }
-
-    fn busy(&self) -> Error {
-        let others: Vec<&str> = self
-            .hosts
-            .iter()
-            .chain(&self.groups)
-            .map(String::as_str)
-            .collect();
-        Error::new(
-            ErrorKind::Busy,
-            format!(
-                "{} asked for the volume at the same time",
-                others.join(", ")
-            ),
-        )
-    }
-
-    fn lun(&self) -> Result<u16> {
-        let lun = self.own.flatten().and_then(|lun| u16::try_from(lun).ok());
-        lun.ok_or_else(|| {
-            Error::new(
-                ErrorKind::FailedPrecondition,
-                "the connection has no LUN: the host object is set up for another protocol",
-            )
-        })
-    }
-}
 
 fn moved() -> Error {
     Error::new(
@@ -416,40 +338,5 @@ impl Case<'_> {
             },
             format_grant: record.format_grant,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Present;
-    use crate::api::{Reference, WireConnection};
-
-    fn wire(host: &str, group: &str, lun: u64) -> WireConnection {
-        let reference = |name: &str| Reference {
-            id: None,
-            name: (!name.is_empty()).then(|| name.to_owned()),
-        };
-        WireConnection {
-            host: reference(host),
-            host_group: reference(group),
-            volume: Reference::default(),
-            lun: Some(lun),
-        }
-    }
-
-    #[test]
-    fn a_host_is_alone_only_without_groups() {
-        let own = Present::of(&[wire("A-00000000", "", 7)], "a-00000000");
-        assert!(own.alone() && own.lun().unwrap() == 7);
-        let by_group = Present::of(&[wire("a-00000000", "cluster", 7)], "a-00000000");
-        assert!(!by_group.alone() && by_group.own.is_none());
-        assert!(by_group.held().to_string().contains("cluster"));
-        let other = Present::of(&[wire("esx", "", 1)], "a-00000000");
-        assert!(
-            other
-                .held()
-                .to_string()
-                .contains("esx, which Fairlead did not make")
-        );
     }
 }

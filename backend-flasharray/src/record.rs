@@ -329,4 +329,15 @@ mod tests {
         let holder = [one("holder", "garbage", TAG_NAMESPACE)];
         assert_eq!(Record::read(&holder).unwrap().holder, None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_tags_panic(tags in proptest::collection::vec((".{0,20}", ".{0,40}"), 0..6)) {
+            let keys = ["owner", "name", "filesystem", "format-grant", "holder"];
+            let named = keys.iter().zip(&tags).map(|(key, (_, value))| one(key, value, TAG_NAMESPACE));
+            let others = tags.iter().map(|(key, value)| one(key, value, TAG_NAMESPACE));
+            let tags: Vec<Tag> = named.chain(others).collect();
+            drop(Record::read(&tags));
+        }
+    }
 }

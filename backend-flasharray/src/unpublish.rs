@@ -12,7 +12,7 @@ use crate::api::{Api, WireConnection, WireVolumeKey};
 use crate::backend::FlashArray;
 use crate::error::Refusal;
 use crate::name::quoted;
-use crate::publish::Present;
+use crate::present::Present;
 use crate::record::Record;
 
 /// The answers that say that there is no such connection.
@@ -38,7 +38,8 @@ impl FlashArray {
                 if failure.is(&[Refusal::HostMissing]) {
                     self.forget_host(&api, &request.host).await;
                 }
-                failure.may_have_executed()
+                // A lost earlier try may have done it; all that is certain is that it is so.
+                false
             }
             Err(failure) => return Err(failure.into()),
         };

@@ -133,4 +133,13 @@ mod tests {
         let error = "https://u:hunter2@a".parse::<Endpoint>().unwrap_err();
         assert!(!format!("{error:?} {error}").contains("hunter2"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics_and_what_is_read_is_shown_as_it_can_be_read(text in ".{0,40}") {
+            if let Ok(endpoint) = text.parse::<Endpoint>() {
+                proptest::prop_assert!(endpoint.to_string().parse::<Endpoint>().is_ok());
+            }
+        }
+    }
 }

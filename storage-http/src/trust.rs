@@ -125,4 +125,11 @@ mod tests {
             assert!(text.parse::<Fingerprint>().is_err(), "{text:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "(sha256:|SHA256 Fingerprint=)?[0-9a-fA-F: é]{0,100}") {
+            drop(text.parse::<Fingerprint>());
+        }
+    }
 }

@@ -62,9 +62,8 @@ impl Harness for Simulated {
     }
 
     fn describe(&self) -> String {
-        let versions = self.rig.array.call_counts().len();
         format!(
-            "simulated FlashArray, faults: {}, seed {}, {versions}",
+            "simulated FlashArray, faults: {}, seed {}",
             self.faults,
             seed()
         )

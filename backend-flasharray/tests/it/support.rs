@@ -34,7 +34,12 @@ impl Rig {
     pub(crate) async fn with(change: impl FnOnce(&mut ArrayConfig)) -> Self {
         let mut config = ArrayConfig::new("array-a");
         change(&mut config);
-        let simulator = Simulator::builder().array(config).start().await.unwrap();
+        let simulator = Simulator::builder()
+            .array(config)
+            .seed(storage_conformance::seed())
+            .start()
+            .await
+            .unwrap();
         let array = simulator.arrays()[0].clone();
         Self {
             _simulator: simulator,

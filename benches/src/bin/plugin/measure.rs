@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+/// The longest time told apart: two minutes, Docker's own limit, in microseconds.
+const LONGEST_US: u64 = 120_000_000;
+
 /// A name and its times.
 #[derive(Debug)]
 pub(crate) struct Times {

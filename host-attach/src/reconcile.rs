@@ -4,9 +4,11 @@
 //! Nothing is ever inferred from a step that was once done. After kill -9 or a reboot the same
 //! looks decide what comes next.
 
-use storage_core::{ArrayId, Attachment, AttachmentState, Result, Volume};
+use rustix::fs::OFlags;
+use storage_core::{ArrayId, Attachment, AttachmentState, ErrorKind, Result, Volume};
 
 use crate::attach::still_held;
+use crate::connector::Connector;
 use crate::device::{BlockNode, Use, VerifiedDevice};
 use crate::failure::refused;
 use crate::ledger::{FormatPhase, Intent, Key, Record};
@@ -14,6 +16,17 @@ use crate::machine::{Machine, attachment};
 use crate::mount::{is_healthy, mounts_at};
 use crate::mountinfo::MountEntry;
 use crate::teardown::Mode;
+
+/// What a device said when it was asked who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Proof {
+    /// Certainly not this volume under this grant: it was fenced, or shows another volume.
+    Wrong,
+    /// It could not be asked, or there is no device.
+    Unknown,
+    /// This volume, under this grant.
+    Right,
+}
 
 /// What the host has of one record.
 #[derive(Debug)]
@@ -24,11 +37,16 @@ pub(crate) struct View {
     pub(crate) mounted: Option<(BlockNode, MountEntry)>,
     /// Whether something else is mounted at the record's place.
     pub(crate) obstructed: bool,
-    /// Whether there is a device, and it proves now to be the volume under the record's grant.
-    pub(crate) proven: bool,
+    /// Whether the devices prove now to be the volume under the record's grant.
+    pub(crate) proof: Proof,
 }
 
 impl View {
+    /// Whether the devices are certainly the right ones.
+    pub(crate) fn proven(&self) -> bool {
+        self.proof == Proof::Right
+    }
+
     /// Whether nothing at all is there.
     pub(crate) fn is_empty(&self) -> bool {
         self.devices.is_empty() && self.mounted.is_none() && !self.obstructed
@@ -45,25 +63,34 @@ impl Machine {
             let node = devices.iter().find(|node| node.number == entry.device)?;
             Some((node.clone(), entry))
         });
-        let prove = |node: &BlockNode| {
-            VerifiedDevice::verify(connector, record, node, Use::Mounted)
-                .inspect_err(|error| {
-                    tracing::debug!(volume = %record.volume(), device = node.name, error = %error.chain(), "the device does not prove to be the volume");
-                })
-                .is_ok()
+        let mut proof = if devices.is_empty() {
+            Proof::Unknown
+        } else {
+            Proof::Right
         };
-        let proven = !devices.is_empty() && devices.iter().all(prove);
+        for node in &devices {
+            let verified = VerifiedDevice::verify(connector, record, node, Use::Mounted);
+            if let Err(error) = verified {
+                tracing::debug!(volume = %record.volume(), device = node.name, error = %error.chain(), "the device does not prove to be the volume");
+                let wrong = certainly_wrong(connector, record, node);
+                proof = if wrong {
+                    Proof::Wrong
+                } else {
+                    proof.min(Proof::Unknown)
+                };
+            }
+        }
         Ok(View {
             obstructed: top.is_some() && mounted.is_none(),
             devices,
             mounted,
-            proven,
+            proof,
         })
     }
 
     /// Whether the file system is mounted, on the proven device, and works.
     pub(crate) fn is_intact(record: &Record, view: &View, ask_device: bool) -> bool {
-        view.proven
+        view.proven()
             && view
                 .mounted
                 .as_ref()
@@ -142,7 +169,7 @@ impl Machine {
         if view.is_empty() && matches!(record.intent, Intent::Released | Intent::Forgotten) {
             return Ok(());
         }
-        let mode = if view.proven {
+        let mode = if view.proven() {
             Mode::Flush
         } else {
             Mode::Discard
@@ -180,7 +207,7 @@ impl Machine {
                 continue;
             };
             let view = self.view(&record)?;
-            if view.devices.is_empty() || view.proven {
+            if view.proof != Proof::Wrong {
                 continue;
             }
             match self.release(&mut record, Mode::Discard) {
@@ -212,7 +239,7 @@ impl Machine {
             let key = Key::of(owner.volume());
             let Some(_turn) = self.locks.try_lock(&key) else {
                 return Err(crate::failure::error(
-                    storage_core::ErrorKind::Busy,
+                    ErrorKind::Busy,
                     format!(
                         "{name} of the volume {} has to go first, and something works on it",
                         owner.volume()
@@ -233,4 +260,13 @@ impl Machine {
     pub(crate) fn carried_format(previous: Option<&Record>) -> FormatPhase {
         previous.map_or(FormatPhase::Unknown, |record| record.format.clone())
     }
+}
+
+/// Whether the device itself says that it is not the volume, or not under this grant. One that
+/// cannot be asked, or that something is stacked on, is not certain to be wrong.
+fn certainly_wrong(connector: &dyn Connector, record: &Record, node: &BlockNode) -> bool {
+    let asked = node
+        .open(OFlags::RDONLY)
+        .map(|file| connector.prove_identity(record, node, &file));
+    matches!(asked, Ok(Err(error)) if error.kind() == ErrorKind::FailedPrecondition)
 }

@@ -34,7 +34,7 @@ impl Machine {
         };
         let mut record = self.load(volume)?.ok_or_else(not_here)?;
         let view = self.view(&record)?;
-        let (true, Some((node, _))) = (view.proven, &view.mounted) else {
+        let (true, Some((node, _))) = (view.proven(), &view.mounted) else {
             return Err(not_here());
         };
         if size < record.access.size {

@@ -122,11 +122,11 @@ impl Machine {
         if view.is_empty() && matches!(record.intent, Intent::Released | Intent::Forgotten) {
             return Ok(Outcome::AlreadySo(()));
         }
-        if view.mounted.is_some() && !view.proven {
+        if view.mounted.is_some() && !view.proven() {
             tracing::error!(volume = %volume, "DATA LOSS POSSIBLE: the volume was taken away while it was mounted; what was not written yet is dropped");
         }
         progress.set("syncing, unmounting and removing the device");
-        let mode = if view.proven {
+        let mode = if view.proven() {
             Mode::Flush
         } else {
             Mode::Discard

@@ -205,6 +205,8 @@ impl Connector for LoopConnector {
                 path.display()
             )));
         }
+        // First the serial: once the connection is gone the kernel cannot tell the marker either.
+        prove_serial(&backing, record)?;
         let name = sys::loop_name(file).map_err(|source| {
             call_error(format_args!("asking {} for its marker", node.name), source)
         })?;
@@ -214,7 +216,7 @@ impl Connector for LoopConnector {
                 node.name
             )));
         }
-        prove_serial(&backing, record)
+        Ok(())
     }
 
     fn disconnect(&self, record: &Record, node: &BlockNode) -> Result<()> {

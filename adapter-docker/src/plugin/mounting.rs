@@ -67,10 +67,13 @@ impl Plugin {
             }
         };
         counts.done();
+        if self.unreleased().contains(&name) {
+            self.attention.notify_one();
+        }
         result
     }
 
-    /// Unmounts a volume that has no mounts left. What fails is tried again in the background.
+    /// Unmounts a volume that has no mounts left. What fails stays among the unreleased ones.
     /// Call with the volume's counts locked.
     pub(super) async fn unmount_now(&self, name: &VolumeName, deadline: Instant) -> Result<()> {
         self.unreleased().insert(name.clone());

@@ -9,12 +9,15 @@ use tokio::time::{Instant, timeout};
 
 use super::Plugin;
 
-/// Time between two rounds.
-const PERIOD: Duration = Duration::from_secs(60);
+/// Time between two rounds. A round with nothing to do reads memory only.
+const PERIOD: Duration = Duration::from_secs(30);
+
+/// The first wait while something could not be taken down; it doubles up to [`PERIOD`].
+const RETRY: Duration = Duration::from_secs(2);
 
 /// How long a new daemon has to mount again for the containers that it starts anew. Taking a
 /// mount down earlier would be harmless, and work for nothing.
-const GRACE: Duration = Duration::from_secs(120);
+const GRACE: Duration = Duration::from_secs(30);
 
 /// How long one volume may take in a round.
 const LIMIT: Duration = Duration::from_secs(50);
@@ -58,10 +61,16 @@ impl Plugin {
         reason = "background work that ends by being aborted"
     )]
     pub(super) async fn reconcile_for_ever(&self) {
+        let mut wait = PERIOD;
         loop {
-            // Both outcomes mean the same: go round.
-            drop(timeout(PERIOD, self.attention.notified()).await);
+            // Woken by a call that left something behind, or by the clock.
+            let woken = timeout(wait, self.attention.notified()).await.is_ok();
             self.reconcile().await;
+            wait = match self.unreleased().is_empty() {
+                true => PERIOD,
+                false if woken || wait == PERIOD => RETRY,
+                false => PERIOD.min(wait.saturating_mul(2)),
+            };
         }
     }
 

@@ -4,9 +4,12 @@
 //! and reuses it: `docker cp` into a running container sends Mount and Unmount with the ID of the
 //! mount that the container has. So IDs are counted, not collected in a set. A daemon that is
 //! killed sends no Unmount, and its successor sends Mount with the same ID again for a container
-//! that it starts anew. So a count from before the present daemon is marked *carried*, and the
-//! first Mount of that ID takes its place instead of adding to it, unless something still holds
-//! the mount (containers of a daemon with live-restore outlive it).
+//! that it starts anew. So a count from before the present daemon is kept apart as *carried*, and
+//! the first Mount of that ID takes its place instead of adding to it, unless something still
+//! holds the mount: containers of a daemon with live-restore outlive it, and their mounts stay
+//! beneath what the new daemon mounts and unmounts under the same ID. (dockerd 20.10 then forgets
+//! the ID after one `docker cp`, and the container's end sends no Unmount: what is carried is
+//! dropped once no container holds it.)
 
 use std::collections::BTreeMap;
 
@@ -52,12 +55,19 @@ impl MountId {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Count {
+    /// Mounts of the present daemon.
     mounts: u32,
-    /// Counted before the present daemon began.
-    carried: bool,
+    /// Mounts from before it began.
+    carried: u32,
+}
+
+impl Count {
+    const fn total(self) -> u32 {
+        self.mounts.saturating_add(self.carried)
+    }
 }
 
 /// The mounts of one volume.
@@ -85,12 +95,12 @@ impl Mounts {
 
     /// Whether every count is from before the present daemon.
     pub(crate) fn all_carried(&self) -> bool {
-        self.0.values().all(|count| count.carried)
+        self.0.values().all(|count| count.mounts == 0)
     }
 
-    /// Whether this ID's count is from before the present daemon.
+    /// Whether this ID has counts from before the present daemon.
     pub(crate) fn is_carried(&self, id: &MountId) -> bool {
-        self.0.get(id).is_some_and(|count| count.carried)
+        self.0.get(id).is_some_and(|count| count.carried > 0)
     }
 
     /// One more mount of an ID. `held`: something outside this process still uses the mount.
@@ -99,23 +109,27 @@ impl Mounts {
     /// `ResourceExhausted` when there are too many IDs.
     pub(crate) fn add(&self, id: MountId, held: bool) -> Result<Self> {
         let mut next = self.clone();
-        let before = self.0.get(&id).copied();
-        let mounts = match before {
-            None if self.0.len() >= IDS_MAX => {
-                let message = format!("this volume has {IDS_MAX} mounts on this host already");
-                return Err(Error::new(ErrorKind::ResourceExhausted, message));
-            }
-            None => 1,
-            Some(_) if id.is_anonymous() => 1,
-            Some(count) if count.carried && !held => 1,
-            Some(count) => count.mounts.saturating_add(1),
-        };
-        let carried = false;
-        next.0.insert(id, Count { mounts, carried });
+        if !next.0.contains_key(&id) && next.0.len() >= IDS_MAX {
+            let message = format!("this volume has {IDS_MAX} mounts on this host already");
+            return Err(Error::new(ErrorKind::ResourceExhausted, message));
+        }
+        let anonymous = id.is_anonymous();
+        let count = next.0.entry(id).or_default();
+        if anonymous {
+            *count = Count {
+                mounts: 1,
+                carried: 0,
+            };
+            return Ok(next);
+        }
+        count.mounts = count.mounts.saturating_add(1);
+        if !held {
+            count.carried = 0;
+        }
         Ok(next)
     }
 
-    /// One mount less of an ID.
+    /// One mount less of an ID: the present daemon's first.
     pub(crate) fn release(&self, id: &MountId) -> Released {
         let Some(count) = self.0.get(id) else {
             return if self.is_empty() {
@@ -125,16 +139,15 @@ impl Mounts {
             };
         };
         let mut next = self.clone();
-        match count.mounts {
-            0 | 1 => next.0.remove(id),
-            more => next.0.insert(
-                id.clone(),
-                Count {
-                    mounts: more - 1,
-                    ..*count
-                },
-            ),
+        let left = Count {
+            mounts: count.mounts.saturating_sub(1),
+            carried: count.carried.saturating_sub(u32::from(count.mounts == 0)),
         };
+        if left.total() == 0 {
+            next.0.remove(id);
+        } else {
+            next.0.insert(id.clone(), left);
+        }
         if next.is_empty() {
             Released::Last
         } else {
@@ -148,13 +161,18 @@ impl Mounts {
             return None;
         }
         let mut next = self.clone();
-        next.0.values_mut().for_each(|count| count.carried = true);
+        for count in next.0.values_mut() {
+            *count = Count {
+                mounts: 0,
+                carried: count.total(),
+            };
+        }
         Some(next)
     }
 
     /// The mounts for a message, a few of them by their IDs.
     pub(crate) fn describe(&self) -> String {
-        let total: u64 = self.0.values().map(|count| u64::from(count.mounts)).sum();
+        let total: u64 = self.0.values().map(|count| u64::from(count.total())).sum();
         let ids: Vec<String> = self.0.keys().take(3).map(MountId::short).collect();
         let more = if self.0.len() > ids.len() {
             ", …"
@@ -211,7 +229,9 @@ mod tests {
     fn with_live_restore_a_copy_does_not_take_the_containers_mount() {
         let carried = add(&Mounts::default(), "a").carry().unwrap();
         let copying = carried.add(id("a"), true).unwrap();
-        assert!(matches!(copying.release(&id("a")), Released::InUse(_)));
+        assert!(!copying.all_carried());
+        // And what is left is the container's again, to be dropped when it is gone.
+        assert_eq!(left(copying.release(&id("a"))), carried);
     }
 
     #[test]

@@ -6,8 +6,6 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::expect_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
     reason = "test code: a failed expectation is a failed test"
 )]
 

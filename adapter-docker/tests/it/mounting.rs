@@ -165,6 +165,8 @@ async fn an_unmount_that_fails_is_an_error_and_can_be_repeated() {
     assert!(node.unmount("v", "a").await.error().contains("process 7"));
     assert!(mounted(&node).await);
     node.attacher.hold(None);
+    // Tried again with nobody asking.
+    until_unmounted(&node).await;
     // As the daemon that keeps the container's ID, and mounts it again.
     node.mount("v", "a").await.ok();
     node.unmount("v", "a").await.ok();

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 pub(crate) const SLEEPER: &str = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
 
 /// For everything that is waited for; a hang is a failure.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
     pub(crate) engine: Option<Engine>,
@@ -47,11 +47,7 @@ impl World {
             .await
             .unwrap();
         let config = folder.path().join("pure.json");
-        let entries: Vec<_> = simulator
-            .arrays()
-            .iter()
-            .map(|array| entry(array))
-            .collect();
+        let entries: Vec<_> = simulator.arrays().iter().map(entry).collect();
         write_config(&config, "it", &entries).unwrap();
         let mut options = PluginOptions::new(&config, folder.path().join("plugin"));
         options.arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
@@ -190,6 +186,7 @@ impl World {
 
 impl Drop for World {
     /// Also after a failed test: no mount and no loop device stays behind.
+    #[expect(clippy::print_stderr, reason = "a drop has no other way to say it")]
     fn drop(&mut self) {
         drop(self.engine.take());
         for failure in sweep(self.folder.path()) {

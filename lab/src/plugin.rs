@@ -30,6 +30,7 @@ pub fn unique_name() -> String {
 #[derive(Debug)]
 pub struct Plugin {
     name: String,
+    socket: PathBuf,
     folder: PathBuf,
     config: PathBuf,
     arguments: Vec<String>,
@@ -46,6 +47,9 @@ pub struct PluginOptions {
     pub folder: PathBuf,
     /// Driver name, and with that the socket's; [`unique_name`] unless people are to read it.
     pub name: String,
+    /// Its socket, where no Docker engine is to find it: a plugin in Docker's folder is called by
+    /// the engines of other tests too.
+    pub socket: Option<PathBuf>,
     /// More arguments.
     pub arguments: Vec<String>,
     /// Environment variables.
@@ -60,6 +64,7 @@ impl PluginOptions {
             config: config.into(),
             folder: folder.into(),
             name: unique_name(),
+            socket: None,
             arguments: Vec::new(),
             environment: Vec::new(),
         }
@@ -76,13 +81,16 @@ impl Plugin {
             config,
             folder,
             name,
+            socket,
             arguments,
             environment,
         } = options;
+        let socket = socket.unwrap_or_else(|| Path::new(PLUGINS).join(format!("{name}.sock")));
         std::fs::create_dir_all(&folder).context("make the plugin's folder")?;
         let process = None;
         let mut plugin = Self {
             name,
+            socket,
             folder,
             config,
             arguments,
@@ -109,6 +117,8 @@ impl Plugin {
             .arg(&self.config)
             .arg("--driver-name")
             .arg(&self.name)
+            .arg("--socket")
+            .arg(&self.socket)
             .arg("--state-dir")
             .arg(self.state())
             .args(&self.arguments);
@@ -134,7 +144,7 @@ impl Plugin {
     /// Its socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        Path::new(PLUGINS).join(format!("{}.sock", self.name))
+        self.socket.clone()
     }
 
     /// Its state folder: the ledger, caches.

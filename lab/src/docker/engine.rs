@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::turn::Turn;
 use crate::environment::find_tool;
 use crate::mounts::unmount_under;
 use crate::process::{
@@ -34,6 +35,7 @@ pub struct Engine {
     folder: PathBuf,
     daemon: Option<Guard>,
     arguments: Vec<String>,
+    turn: Turn,
 }
 
 impl Engine {
@@ -51,6 +53,20 @@ impl Engine {
     /// # Errors
     /// As [`Engine::start`].
     pub async fn start_with(folder: &Path, arguments: &[&str]) -> Result<Self> {
+        let turn = Turn::wait().await?;
+        Self::start_in(turn, folder, arguments).await
+    }
+
+    /// Starts a second engine of the same test in another folder; it would wait for ever for a
+    /// turn of its own.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub async fn start_beside(&self, folder: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::start_in(self.turn.clone(), folder, arguments).await
+    }
+
+    async fn start_in(turn: Turn, folder: &Path, arguments: &[&str]) -> Result<Self> {
         let folder = folder.join("docker");
         std::fs::create_dir_all(folder.join("cli")).context("make the engine's folder")?;
         let folder = folder.canonicalize().context("the engine's folder")?;
@@ -63,6 +79,7 @@ impl Engine {
             folder,
             daemon: None,
             arguments,
+            turn,
         };
         let length = engine.socket().as_os_str().len();
         ensure!(

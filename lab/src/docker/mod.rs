@@ -15,11 +15,15 @@
 //! # }
 //! ```
 //!
-//! Volume plugins are looked up by the daemon in the fixed folder `/run/docker/plugins`, so two
-//! engines on one machine see each other's: give each test's plugin a name of its own.
+//! Volume plugins are looked up by the daemon in the fixed folder `/run/docker/plugins`, and a
+//! listing of volumes calls every plugin there: also one that belongs to another test, which then
+//! believes that its daemon was started anew. So give each test's plugin a name of its own; and
+//! engines take turns: [`Engine::start`] waits until no other test on this machine has one. A test
+//! that needs a second engine starts it with [`Engine::start_beside`].
 
 mod engine;
 mod image;
+mod turn;
 
 pub use engine::Engine;
 pub(crate) use engine::is_engine_root;

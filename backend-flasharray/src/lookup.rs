@@ -176,8 +176,10 @@ impl FlashArray {
             Err(failure) => return Err(failure.into()),
         };
         let mut volumes = Vec::with_capacity(page.items.len());
+        let mut calls = 1;
         for chunk in page.items.chunks(TAGS_CHUNK) {
             let tags = tags_of_chunk(&api, chunk).await?;
+            calls += 1;
             for (wire, record) in join(chunk.to_vec(), tags) {
                 volumes.extend(self.listed(&api, &wire, record)?);
             }
@@ -185,6 +187,7 @@ impl FlashArray {
         Ok(VolumePage {
             volumes,
             next: page.next,
+            calls,
         })
     }
 

@@ -99,22 +99,6 @@ impl LinuxAttacher {
         }))
     }
 
-    /// Takes down every attachment that was fenced: its device does not prove to be its volume
-    /// any more. To be called at start and from time to time; the attachments released by it are
-    /// returned, those still in use are logged and tried again by the next call.
-    ///
-    /// # Errors
-    /// When the ledger or the host cannot be read.
-    pub async fn heal(&self) -> Result<Vec<Attachment>> {
-        let machine = Arc::clone(&self.machine);
-        self.changes
-            .run("heal", self.patience, move |progress| {
-                progress.set("looking for fenced volumes");
-                machine.heal(None)
-            })
-            .await
-    }
-
     /// How many operations run, or hang in the kernel, now.
     #[must_use]
     pub fn busy_threads(&self) -> usize {
@@ -217,6 +201,16 @@ impl Attacher for LinuxAttacher {
     async fn status(&self, volume: &VolumeId) -> Result<Option<Attachment>> {
         let wanted = volume.clone();
         self.look("status", move |machine| machine.status(&wanted))
+            .await
+    }
+
+    async fn heal(&self) -> Result<Vec<Attachment>> {
+        let machine = Arc::clone(&self.machine);
+        self.changes
+            .run("heal", self.patience, move |progress| {
+                progress.set("looking for fenced volumes");
+                machine.heal(None)
+            })
             .await
     }
 

@@ -127,6 +127,16 @@ pub trait Attacher: fmt::Debug + Send + Sync + 'static {
     /// Only when the ledger or the host cannot be read; a damaged or newer record is an error
     /// that names its file, and the others are still returned by a later call without it.
     async fn attachments(&self) -> Result<Vec<Attachment>>;
+
+    /// Takes down every attachment whose volume the array has given to somebody else, or taken
+    /// away: its device certainly is not its volume any more. Returns those that are released by
+    /// it; what still is in use is logged and met again by the next call. To be called at start
+    /// and from time to time; never needed for safety at the moment of a publish, as
+    /// [`Self::prepare`] does the same for what it concerns.
+    ///
+    /// # Errors
+    /// When the ledger or the host cannot be read.
+    async fn heal(&self) -> Result<Vec<Attachment>>;
 }
 
 const _: fn(&dyn Attacher) = |_| {};

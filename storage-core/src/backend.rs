@@ -63,6 +63,8 @@ pub struct VolumePage {
     pub volumes: Vec<Volume>,
     /// Give it to the next call; `None` on the last page.
     pub next: Option<String>,
+    /// Calls to the array that this page took: whoever lists again and again has a budget.
+    pub calls: u32,
 }
 
 /// Asks for a volume to be made larger.

@@ -127,6 +127,35 @@ async fn tell_once(shared: &Arc<Shared>, operations: &Operations) -> bool {
     all_told
 }
 
+/// Time between two looks for volumes that were taken away from this host.
+const HEAL_PERIOD: Duration = Duration::from_secs(30);
+
+/// Lets go of volumes that this host was shut out of, so that nothing written under an old grant
+/// can reach a device under a new one.
+#[expect(
+    clippy::infinite_loop,
+    reason = "background work that ends by being aborted"
+)]
+pub(crate) async fn heal(shared: Arc<Shared>) -> Infallible {
+    loop {
+        match shared.attacher.heal().await {
+            Ok(released) => {
+                for attachment in &released {
+                    tracing::warn!(volume = %attachment.name, "the array gave this volume to somebody else; it is unmounted here");
+                    shared.set_mountpoint(&attachment.name, None);
+                }
+                if !released.is_empty() {
+                    shared.releases.notify_one();
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = %error.chain(), "whether this host was shut out of volumes cannot be told");
+            }
+        }
+        sleep(HEAL_PERIOD).await;
+    }
+}
+
 impl Shared {
     fn is_mounted(&self, name: &VolumeName) -> bool {
         let mounted = self

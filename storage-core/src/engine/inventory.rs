@@ -20,9 +20,9 @@ use crate::volume::{Volume, VolumeId};
 /// The shortest time between two listings of one array.
 const PERIOD_MIN: Duration = Duration::from_secs(300);
 
-/// Time that one page of a listing must last: a page is two calls, the budget of an idle node is
-/// two calls a minute, and telemetry and log-ins need some of it.
-const PERIOD_A_PAGE: Duration = Duration::from_secs(120);
+/// Time that one call of a listing must last: the budget of an idle node is two calls a minute,
+/// and telemetry and log-ins need some of it.
+const PERIOD_A_CALL: Duration = Duration::from_secs(40);
 
 /// After a failed listing, the first wait; it doubles up to [`PERIOD_MIN`].
 const RETRY_FIRST: Duration = Duration::from_secs(15);
@@ -139,20 +139,22 @@ impl Known {
             .insert(member.backend.endpoint().to_owned(), Instant::now());
     }
 
-    /// Lists one array completely; returns the number of pages.
-    pub(crate) async fn refresh(&self, fleet: &Fleet, member: &Arc<Member>) -> Result<usize> {
+    /// Lists one array completely; returns the number of calls that it took.
+    pub(crate) async fn refresh(&self, fleet: &Fleet, member: &Arc<Member>) -> Result<u32> {
         let began = Instant::now();
         let mut volumes = Vec::new();
         let mut request = ListVolumes::default();
-        for page_number in 1..=PAGES_MAX {
+        let mut calls: u32 = 0;
+        for _page in 0..PAGES_MAX {
             let page = member.backend.list(request).await?;
             volumes.extend(page.volumes);
+            calls = calls.saturating_add(page.calls);
             let Some(next) = page.next else {
                 if let Some(volume) = volumes.first() {
                     fleet.learn(volume.id.array(), member);
                 }
                 self.replace(member, began, volumes);
-                return Ok(page_number);
+                return Ok(calls);
             };
             request = ListVolumes {
                 after: Some(next),
@@ -178,10 +180,9 @@ impl Known {
         let mut retry = RETRY_FIRST;
         loop {
             let wait = match self.refresh(&fleet, &member).await {
-                Ok(pages) => {
+                Ok(calls) => {
                     retry = RETRY_FIRST;
-                    let pages = u32::try_from(pages).unwrap_or(u32::MAX);
-                    PERIOD_MIN.max(PERIOD_A_PAGE.saturating_mul(pages))
+                    PERIOD_MIN.max(PERIOD_A_CALL.saturating_mul(calls))
                 }
                 Err(error) => {
                     tracing::warn!(array = %member.backend, error = %error.chain(), retry_in_s = retry.as_secs(), "could not list the array's volumes");

@@ -313,6 +313,7 @@ impl Engine {
             let fleet = Arc::clone(&self.shared.fleet);
             background.spawn(known.keep_fresh(fleet, Arc::clone(member)));
         }
+        background.spawn(background::heal(Arc::clone(&self.shared)));
         background.spawn(background::tell_releases(
             Arc::clone(&self.shared),
             Arc::clone(&self.operations),

@@ -343,6 +343,26 @@ async fn a_mount_whose_grant_was_taken_away_is_taken_down_before_anything_is_pub
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_that_was_shut_out_lets_go_by_itself() {
+    let arrays = arrays();
+    let one = node(&arrays, "one");
+    one.engine.start().await.unwrap();
+    let made = one
+        .engine
+        .create(name("v"), options(&[]), soon())
+        .await
+        .unwrap()
+        .into_inner();
+    one.engine.mount(name("v"), soon()).await.unwrap();
+    for array in &arrays {
+        drop(array.disconnect_foreign(&made.object, &one.attacher.host().object_name()));
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(one.engine.mountpoint(&name("v")), None);
+    assert!(one.engine.attachments().await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mount_that_is_held_is_not_forced() {
     let arrays = arrays();
     let node = node(&arrays, "one");

@@ -175,6 +175,21 @@ impl Attacher for MemoryAttacher {
         Ok(self.ledger().get(volume).cloned())
     }
 
+    async fn heal(&self) -> Result<Vec<Attachment>> {
+        let mut released = Vec::new();
+        for attachment in self.ledger().values_mut() {
+            let fenced = self.array(&attachment.volume).is_ok_and(|array| {
+                let content = array.content(attachment.volume.object(), &self.host.object_name());
+                content.is_err()
+            });
+            if fenced && attachment.state == AttachmentState::Mounted {
+                attachment.state = AttachmentState::Released;
+                released.push(attachment.clone());
+            }
+        }
+        Ok(released)
+    }
+
     async fn attachments(&self) -> Result<Vec<Attachment>> {
         Ok(self.ledger().values().cloned().collect())
     }

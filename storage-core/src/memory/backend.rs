@@ -300,7 +300,11 @@ impl Backend for MemoryBackend {
             .last()
             .filter(|_| more)
             .map(|last| format!("{CONTINUATION}{}", last.id.object()));
-        Ok(VolumePage { volumes, next })
+        Ok(VolumePage {
+            volumes,
+            next,
+            calls: 1,
+        })
     }
 
     async fn expand(&self, request: ExpandVolume) -> Result<Outcome<Volume>> {

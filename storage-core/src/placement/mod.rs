@@ -98,7 +98,9 @@ fn judge(request: &PlacementRequest, candidate: &Candidate) -> Result<u32, Rejec
     let available = telemetry.free().checked_sub(headroom).unwrap_or_default();
     match available.checked_sub(wanted) {
         Some(left) => {
-            let left = left.checked_sub(candidate.recently_placed).unwrap_or_default();
+            let left = left
+                .checked_sub(candidate.recently_placed)
+                .unwrap_or_default();
             Ok(share(left, telemetry.capacity))
         }
         None => Err(Rejection::Full { available, wanted }),

@@ -90,7 +90,10 @@ fn the_emptier_array_wins_until_the_burst_fills_it() {
     for candidate in &mut candidates {
         candidate.recently_placed = Size::from_gib(100_000);
     }
-    assert!(best(&candidates).is_some(), "thin volumes placed lately refuse nobody");
+    assert!(
+        best(&candidates).is_some(),
+        "thin volumes placed lately refuse nobody"
+    );
 }
 
 #[test]

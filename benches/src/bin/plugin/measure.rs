@@ -3,58 +3,42 @@
 use std::fmt;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-
-/// The longest time told apart: two minutes, Docker's own limit, in microseconds.
-const LONGEST_US: u64 = 120_000_000;
-
-/// A name and its times.
+/// A name and its times. A few thousand at most, so they are simply kept.
 #[derive(Debug)]
 pub(crate) struct Times {
     what: String,
-    histogram: Option<Histogram<u64>>,
+    times: Vec<Duration>,
 }
 
 impl Times {
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        // Three digits are more than these measurements are worth.
-        Self {
-            what: what.into(),
-            histogram: Histogram::new(3).ok(),
-        }
+        Self { what: what.into(), times: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        if let Some(histogram) = &mut self.histogram {
-            histogram.saturating_record(micros);
-        }
+        self.times.push(time);
     }
 }
 
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(histogram) = &self.histogram else {
-            return write!(f, "| {} | 0 | | | |", self.what);
+        let mut sorted = self.times.clone();
+        sorted.sort_unstable();
+        let count = sorted.len();
+        // The nearest-rank quantile: the smallest time that so many of a hundred do not exceed.
+        let at = |percent: usize| {
+            let rank = (count * percent).div_ceil(100).max(1);
+            Milliseconds(sorted.get(rank - 1).copied().unwrap_or_default())
         };
-        let at = |quantile| Milliseconds(histogram.value_at_quantile(quantile));
-        let max = Milliseconds(histogram.max());
-        write!(
-            f,
-            "| {} | {} | {} | {} | {max} |",
-            self.what,
-            histogram.len(),
-            at(0.5),
-            at(0.99)
-        )
+        write!(f, "| {} | {count} | {} | {} | {} |", self.what, at(50), at(99), at(100))
     }
 }
 
-/// Microseconds, printed as milliseconds.
-struct Milliseconds(u64);
+struct Milliseconds(Duration);
 
 impl fmt::Display for Milliseconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:02} ms", self.0 / 1000, self.0 % 1000 / 10)
+        let micros = self.0.as_micros();
+        write!(f, "{}.{:02} ms", micros / 1000, micros % 1000 / 10)
     }
 }

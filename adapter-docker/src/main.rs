@@ -87,7 +87,6 @@ async fn run(arguments: &Arguments, config: &Config, began: Instant) -> Result<(
     let fleet = fleet::assemble(config, &arguments.state_dir)?;
     let Fleet {
         engine,
-        healer,
         served,
         refused,
         ..
@@ -110,7 +109,6 @@ async fn run(arguments: &Arguments, config: &Config, began: Instant) -> Result<(
         .start()
         .await
         .context("read what is attached to this host")?;
-    let healing = tokio::spawn(healer.run());
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let stop = async {
@@ -125,7 +123,6 @@ async fn run(arguments: &Arguments, config: &Config, began: Instant) -> Result<(
     let answered = Server::new(socket, std::sync::Arc::clone(&plugin))
         .serve(stop)
         .await;
-    healing.abort();
     if !(plugin.stop(ENGINE_STOP).await && answered) {
         bail!("stopped with operations under way; the next start goes on from there");
     }

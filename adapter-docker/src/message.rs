@@ -144,8 +144,25 @@ pub(crate) struct GetAnswer<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ListAnswer<'a> {
-    pub(crate) volumes: Vec<VolumeAnswer<'a>>,
+    pub(crate) volumes: Vec<ListedVolume<'a>>,
     pub(crate) err: &'a str,
+}
+
+/// One volume of many: little work for each. Docker's daemon takes no more than name and mount
+/// point from a list (moby, volume/drivers/adapter.go).
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ListedVolume<'a> {
+    pub(crate) name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mountpoint: Option<String>,
+    pub(crate) status: ListedStatus<'a>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ListedStatus<'a> {
+    pub(crate) inventory_age: &'a str,
 }
 
 #[derive(Debug, Serialize)]

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::Reply;
 use crate::message::{
-    ActivateAnswer, CapabilitiesAnswer, ErrorAnswer, GetAnswer, ListAnswer, MountpointAnswer,
-    Scope, VolumeAnswer,
+    ActivateAnswer, CapabilitiesAnswer, ErrorAnswer, GetAnswer, ListAnswer, ListedVolume,
+    MountpointAnswer, Scope, VolumeAnswer,
 };
 
 fn ok(answer: &impl Serialize) -> Reply {
@@ -54,6 +54,6 @@ pub(super) fn volume(volume: VolumeAnswer<'_>) -> Reply {
     ok(&GetAnswer { volume, err: "" })
 }
 
-pub(super) fn volumes(volumes: Vec<VolumeAnswer<'_>>) -> Reply {
+pub(super) fn volumes(volumes: Vec<ListedVolume<'_>>) -> Reply {
     ok(&ListAnswer { volumes, err: "" })
 }

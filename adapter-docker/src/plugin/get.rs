@@ -15,7 +15,7 @@ use storage_core::{Error, ErrorKind, Result, Volume, VolumeName};
 use tokio::time::Instant;
 
 use super::{Plugin, Reply, answer, failed, parse};
-use crate::message::{self, NameRequest, VolumeAnswer};
+use crate::message::{self, ListedStatus, ListedVolume, NameRequest, VolumeAnswer};
 use crate::state::Remembered;
 
 impl Plugin {
@@ -108,35 +108,28 @@ impl Plugin {
         let age = inventory
             .age
             .map_or_else(|| "not listed yet".to_owned(), age);
-        let mut volumes: Vec<VolumeAnswer<'_>> = inventory
-            .volumes
-            .iter()
-            .map(|volume| self.listed(&volume.name, volume.created_ms, &age))
-            .collect();
+        let listed = inventory.volumes.iter().map(|volume| &volume.name);
+        let mut volumes: Vec<ListedVolume<'_>> =
+            listed.map(|name| self.listed(name, &age)).collect();
         let known = inventory.volumes.len();
         for name in &remembered {
             let there = inventory
                 .volumes
                 .binary_search_by(|volume| volume.name.cmp(name));
             if there.is_err() {
-                volumes.push(self.listed(name, None, &age));
+                volumes.push(self.listed(name, &age));
             }
         }
         tracing::debug!(known, remembered = volumes.len() - known, age, "list");
         answer::volumes(volumes)
     }
 
-    fn listed<'a>(
-        &self,
-        name: &'a VolumeName,
-        created_ms: Option<u64>,
-        age: &str,
-    ) -> VolumeAnswer<'a> {
-        VolumeAnswer {
+    fn listed<'a>(&self, name: &'a VolumeName, age: &'a str) -> ListedVolume<'a> {
+        let mountpoint = self.engine.mountpoint(name);
+        ListedVolume {
             name: name.as_str(),
-            mountpoint: self.mountpoint_text(name),
-            created_at: created_ms.and_then(rfc_3339),
-            status: BTreeMap::from([("InventoryAge", Value::from(age))]),
+            mountpoint: mountpoint.map(|path| path.to_string_lossy().into_owned()),
+            status: ListedStatus { inventory_age: age },
         }
     }
 

@@ -2,7 +2,8 @@
 //! concrete backends.
 //!
 //! Nothing here talks to an array. What this version cannot serve is refused here, at the start
-//! and by name, and never when somebody mounts.
+//! and by name, and never when somebody mounts. A refused array is not asked about names either:
+//! a volume that it holds is not found, and its name counts as free.
 
 mod arrays;
 mod host;
@@ -14,7 +15,6 @@ use storage_core::{Attacher, Engine, EngineSettings, Error};
 use thiserror::Error as ThisError;
 
 pub use arrays::Refused;
-pub use host::Healer;
 
 use crate::config::Config;
 
@@ -24,8 +24,6 @@ use crate::config::Config;
 pub struct Fleet {
     /// The engine over every array that can be served.
     pub engine: Arc<Engine>,
-    /// Looks after what was fenced on this host; to be run beside the engine.
-    pub healer: Healer,
     /// Endpoints of the arrays that are served.
     pub served: Vec<String>,
     /// The arrays that are not served, with the reason.
@@ -81,7 +79,6 @@ pub fn assemble(config: &Config, state: &Path) -> Result<Fleet, FleetError> {
     if backends.is_empty() {
         return Err(FleetError::NothingToServe(refused));
     }
-    let healer = Healer::new(Arc::clone(&attacher));
     let all = backends
         .iter()
         .map(|array| Arc::clone(&array.backend))
@@ -96,7 +93,6 @@ pub fn assemble(config: &Config, state: &Path) -> Result<Fleet, FleetError> {
     }
     Ok(Fleet {
         engine: builder.build(),
-        healer,
         served,
         refused,
     })

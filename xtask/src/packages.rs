@@ -47,6 +47,11 @@ const HOST: &[Package] = &[
         why: "XFS file systems on volumes",
     },
     Package {
+        names: &["btrfs-progs"],
+        programs: &["mkfs.btrfs"],
+        why: "somebody else's file system, which must never be formatted over",
+    },
+    Package {
         names: &["util-linux"],
         programs: &["losetup", "blkid", "wipefs", "fstrim"],
         why: "loop devices and what is on them",

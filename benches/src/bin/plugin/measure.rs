@@ -12,7 +12,10 @@ pub(crate) struct Times {
 
 impl Times {
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), times: Vec::new() }
+        Self {
+            what: what.into(),
+            times: Vec::new(),
+        }
     }
 
     pub(crate) fn add(&mut self, time: Duration) {
@@ -30,7 +33,14 @@ impl fmt::Display for Times {
             let rank = (count * percent).div_ceil(100).max(1);
             Milliseconds(sorted.get(rank - 1).copied().unwrap_or_default())
         };
-        write!(f, "| {} | {count} | {} | {} | {} |", self.what, at(50), at(99), at(100))
+        write!(
+            f,
+            "| {} | {count} | {} | {} | {} |",
+            self.what,
+            at(50),
+            at(99),
+            at(100)
+        )
     }
 }
 

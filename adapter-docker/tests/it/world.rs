@@ -1,5 +1,6 @@
 //! A Docker engine, the plugin's own program and simulated arrays, on this machine's kernel.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +24,20 @@ pub(crate) struct World {
     pub(crate) simulator: Simulator,
     watch: Watch,
     folder: TempDir,
+    /// Last, so that everything else has ended when the next world begins.
+    _alone: File,
+}
+
+/// One world at a time on this machine. A Docker engine asks every plugin that has a socket in the
+/// one folder for them, and waits 15 s for each that another test has just ended.
+async fn alone() -> File {
+    let wait = || {
+        let path = std::env::temp_dir().join("fairlead-docker-tests.lock");
+        let file = File::create(path)?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+        std::io::Result::Ok(file)
+    };
+    tokio::task::spawn_blocking(wait).await.unwrap().unwrap()
 }
 
 impl World {
@@ -37,6 +52,7 @@ impl World {
         if !ready(&needs) {
             return None;
         }
+        let alone = alone().await;
         let folder = tempfile::Builder::new().prefix("fl").tempdir().unwrap();
         let luns = folder.path().join("luns");
         let simulator = Simulator::builder()
@@ -73,6 +89,7 @@ impl World {
             simulator,
             watch,
             folder,
+            _alone: alone,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What the environment says. Text as it stands; [`super::resolve`] checks it.
+/// What the environment says. Text as it stands; loading checks it.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Environment {

@@ -129,6 +129,7 @@ async fn in_use(
         volume: volume.clone(),
         host: host.clone(),
         preemption: Preemption::Refuse,
+        avoid_luns: Vec::new(),
     };
     let access = backend.publish(request).await?.into_inner();
     println!(

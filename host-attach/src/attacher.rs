@@ -204,6 +204,10 @@ impl Attacher for LinuxAttacher {
             .await
     }
 
+    async fn luns_in_use(&self) -> Result<Vec<u16>> {
+        Ok(Vec::new())
+    }
+
     async fn heal(&self) -> Result<Vec<Attachment>> {
         let machine = Arc::clone(&self.machine);
         self.changes

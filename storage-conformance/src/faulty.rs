@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use storage_core::{
     Access, Attacher, Backend, Capabilities, CreateVolume, DeleteVolume, Error, ErrorKind,
-    ExpandVolume, Host, Labels, ListVolumes, Namespace, Outcome, Publication, PublishVolume,
-    Result, Size, Telemetry, UnpublishVolume, Volume, VolumeKey, VolumePage,
+    ExpandVolume, HeldVolume, Host, Labels, ListVolumes, Namespace, Outcome, Publication,
+    PublishVolume, Result, Size, Telemetry, UnpublishVolume, Volume, VolumeKey, VolumePage,
 };
 
 use crate::harness::{AttachHarness, Harness, Hook};
@@ -208,6 +208,14 @@ impl Backend for Faulty {
 
     async fn unpublish(&self, request: UnpublishVolume) -> Result<Outcome<()>> {
         self.dice.call(self.inner.unpublish(request)).await
+    }
+
+    async fn restore(&self, volume: &Volume) -> Result<Outcome<Volume>> {
+        self.dice.call(self.inner.restore(volume)).await
+    }
+
+    async fn held_by(&self, host: &Host) -> Result<Vec<HeldVolume>> {
+        self.dice.call(self.inner.held_by(host)).await
     }
 
     async fn published(&self, volume: &Volume) -> Result<Vec<Publication>> {

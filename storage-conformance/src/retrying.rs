@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use storage_core::{
-    Access, Backend, Capabilities, CreateVolume, DeleteVolume, ErrorKind, ExpandVolume, Labels,
-    ListVolumes, Namespace, Outcome, Publication, PublishVolume, Result, Retry, Telemetry,
-    UnpublishVolume, Volume, VolumeKey, VolumePage,
+    Access, Backend, Capabilities, CreateVolume, DeleteVolume, ErrorKind, ExpandVolume, HeldVolume,
+    Host, Labels, ListVolumes, Namespace, Outcome, Publication, PublishVolume, Result, Retry,
+    Telemetry, UnpublishVolume, Volume, VolumeKey, VolumePage,
 };
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -136,6 +136,14 @@ impl Backend for Retrying {
 
     async fn unpublish(&self, request: UnpublishVolume) -> Result<Outcome<()>> {
         self.repeat(|| self.inner.unpublish(request.clone())).await
+    }
+
+    async fn restore(&self, volume: &Volume) -> Result<Outcome<Volume>> {
+        self.repeat(|| self.inner.restore(volume)).await
+    }
+
+    async fn held_by(&self, host: &Host) -> Result<Vec<HeldVolume>> {
+        self.repeat(|| self.inner.held_by(host)).await
     }
 
     async fn published(&self, volume: &Volume) -> Result<Vec<Publication>> {

@@ -155,6 +155,7 @@ pub(crate) async fn publish_on(
         volume: volume.clone(),
         host,
         preemption: Preemption::Refuse,
+        avoid_luns: Vec::new(),
     };
     node.publish(request).await
 }

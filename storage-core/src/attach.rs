@@ -121,12 +121,20 @@ pub trait Attacher: fmt::Debug + Send + Sync + 'static {
     /// Only when the host cannot be observed.
     async fn status(&self, volume: &VolumeId) -> Result<Option<Attachment>>;
 
-    /// Everything that the ledger records, observed now. Also what a start begins with.
+    /// Everything that the ledger records, observed now. Also what a start begins with. A record
+    /// that is damaged or of a newer format is left out and logged with its file: it refuses its
+    /// own volume and no other.
     ///
     /// # Errors
-    /// Only when the ledger or the host cannot be read; a damaged or newer record is an error
-    /// that names its file, and the others are still returned by a later call without it.
+    /// Only when the ledger or the host cannot be read.
     async fn attachments(&self) -> Result<Vec<Attachment>>;
+
+    /// The logical unit numbers under which this host shows devices of arrays, whoever's they are
+    /// by now. A volume must not be published under one of them.
+    ///
+    /// # Errors
+    /// When the host cannot be observed.
+    async fn luns_in_use(&self) -> Result<Vec<u16>>;
 
     /// Takes down every attachment whose volume the array has given to somebody else, or taken
     /// away: its device certainly is not its volume any more. Returns those that are released by

@@ -100,6 +100,9 @@ pub struct PublishVolume {
     pub host: Host,
     /// The right to shut another host out.
     pub preemption: Preemption,
+    /// Logical unit numbers that must not be given: the host still shows devices under them, and
+    /// a number that comes back brings such a device back to life over another volume.
+    pub avoid_luns: Vec<u16>,
 }
 
 /// Asks for one host's access to be taken away.
@@ -111,6 +114,17 @@ pub struct UnpublishVolume {
     pub object: String,
     /// The machine that must no longer reach it.
     pub host: Host,
+}
+
+/// A volume of the namespace that a host can reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldVolume {
+    /// The volume.
+    pub volume: VolumeId,
+    /// The user's name, from the volume's record.
+    pub name: VolumeName,
+    /// The object's name on the array now.
+    pub object: String,
 }
 
 /// Who can reach a volume.
@@ -181,7 +195,7 @@ pub trait Backend: fmt::Debug + fmt::Display + Send + Sync + 'static {
     async fn expand(&self, request: ExpandVolume) -> Result<Outcome<Volume>>;
 
     /// Removes a volume: frees its name, makes sure that nobody is connected, then destroys it
-    /// recoverably.
+    /// recoverably. One that an earlier delete renamed aside is removed on from there.
     ///
     /// # Idempotency
     /// `AlreadySo` when it is gone, or destroyed, or was half removed by an earlier call (which
@@ -191,6 +205,24 @@ pub trait Backend: fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// `FailedPrecondition`, with nothing changed: a host is connected (named), it has snapshots,
     /// or it carries no record of ours.
     async fn delete(&self, request: DeleteVolume) -> Result<Outcome<()>>;
+
+    /// Gives a volume its name back that a delete renamed aside and did not destroy (it crashed,
+    /// or was late, or is at it): the volume is wanted again. Whichever of restore and delete
+    /// comes first at the array wins; a delete never destroys a volume that was restored.
+    ///
+    /// # Idempotency
+    /// `AlreadySo` when it has its name.
+    ///
+    /// # Errors
+    /// `NotFound` when it is destroyed or gone; `Busy` when its name was taken meanwhile.
+    async fn restore(&self, volume: &Volume) -> Result<Outcome<Volume>>;
+
+    /// The recorded volumes of the namespace that the host object which we made for this machine
+    /// can reach now.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Timeout`.
+    async fn held_by(&self, host: &Host) -> Result<Vec<HeldVolume>>;
 
     /// Gives one host the volume, alone, and proves it by reading back.
     ///

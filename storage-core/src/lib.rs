@@ -22,8 +22,8 @@ mod volume;
 pub use access::{Access, AccessPath, Grant, Host, Initiators, IscsiTarget, Protocol};
 pub use attach::{AttachVolume, Attacher, Attachment, AttachmentState};
 pub use backend::{
-    Backend, CreateVolume, DeleteVolume, ExpandVolume, ListVolumes, Preemption, Publication,
-    PublishVolume, UnpublishVolume, VolumeKey, VolumePage,
+    Backend, CreateVolume, DeleteVolume, ExpandVolume, HeldVolume, ListVolumes, Preemption,
+    Publication, PublishVolume, UnpublishVolume, VolumeKey, VolumePage,
 };
 pub use capability::{Capabilities, Telemetry};
 pub use clock::{Clock, SystemClock};

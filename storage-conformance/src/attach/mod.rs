@@ -38,6 +38,7 @@ impl Scene {
             volume: volume.clone(),
             host: self.host.host().clone(),
             preemption: Preemption::Refuse,
+            avoid_luns: Vec::new(),
         };
         let access = self.node.publish(request).await.expect("publish");
         access.into_inner()

@@ -40,18 +40,7 @@ pub(crate) fn undo_abandoned_mount(
         };
         let deadline = Instant::now() + ABANDONED_GRACE;
         let what = "undo abandoned mount".to_owned();
-        if let Err(error) = operations
-            .run(
-                Call {
-                    name: &name,
-                    what,
-                    deadline,
-                },
-                work,
-                |_, _| {},
-            )
-            .await
-        {
+        if let Err(error) = operations.run(Call::new(&name, what, deadline), work).await {
             tracing::warn!(volume = %name, error = %error.chain(), "an abandoned mount could not be undone");
         }
     }));
@@ -108,18 +97,7 @@ async fn tell_once(shared: &Arc<Shared>, operations: &Operations) -> bool {
         };
         let deadline = Instant::now() + RELEASE_RETRY.1;
         let what = "tell release".to_owned();
-        if let Err(error) = operations
-            .run(
-                Call {
-                    name: &name,
-                    what,
-                    deadline,
-                },
-                work,
-                |_, _| {},
-            )
-            .await
-        {
+        if let Err(error) = operations.run(Call::new(&name, what, deadline), work).await {
             tracing::warn!(volume = %name, error = %error.chain(), "the array cannot be told of the release yet");
             all_told = false;
         }

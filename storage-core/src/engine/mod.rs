@@ -124,15 +124,7 @@ impl Engine {
         let what = format!("create {options:?}");
         let work = provision::create(Arc::clone(&self.shared), name.clone(), options);
         self.operations
-            .run(
-                Call {
-                    name: &name,
-                    what,
-                    deadline,
-                },
-                work,
-                |_, _| {},
-            )
+            .run(Call::new(&name, what, deadline), work)
             .await
     }
 
@@ -206,12 +198,8 @@ impl Engine {
                 background::undo_abandoned_mount(shared, operations, abandoned);
             }
         };
-        let call = Call {
-            name: &name,
-            what: "mount".to_owned(),
-            deadline,
-        };
-        let path = self.operations.run(call, work, epilogue).await?;
+        let call = Call::new(&name, "mount".to_owned(), deadline);
+        let path = self.operations.run_then(call, work, epilogue).await?;
         self.shared.set_mountpoint(&name, Some(path.clone()));
         Ok(path)
     }
@@ -222,12 +210,8 @@ impl Engine {
     /// `Busy` or `FailedPrecondition` when something still uses it, named; nothing is forced.
     pub async fn unmount(&self, name: VolumeName, deadline: Instant) -> Result<()> {
         let work = mount::unmount(Arc::clone(&self.shared), name.clone());
-        let call = Call {
-            name: &name,
-            what: "unmount".to_owned(),
-            deadline,
-        };
-        self.operations.run(call, work, |_, _| {}).await?;
+        let call = Call::new(&name, "unmount".to_owned(), deadline);
+        self.operations.run(call, work).await?;
         self.shared.set_mountpoint(&name, None);
         Ok(())
     }
@@ -259,12 +243,8 @@ impl Engine {
     /// not carry our record; `Unavailable` when it is neither found nor proven absent.
     pub async fn remove(&self, name: VolumeName, deadline: Instant) -> Result<Outcome<()>> {
         let work = provision::remove(Arc::clone(&self.shared), name.clone());
-        let call = Call {
-            name: &name,
-            what: "remove".to_owned(),
-            deadline,
-        };
-        self.operations.run(call, work, |_, _| {}).await
+        let call = Call::new(&name, "remove".to_owned(), deadline);
+        self.operations.run(call, work).await
     }
 
     /// Makes a volume larger, and its file system if it is mounted here.
@@ -280,15 +260,7 @@ impl Engine {
         let what = format!("expand {}", size.bytes());
         let work = provision::expand(Arc::clone(&self.shared), name.clone(), size);
         self.operations
-            .run(
-                Call {
-                    name: &name,
-                    what,
-                    deadline,
-                },
-                work,
-                |_, _| {},
-            )
+            .run(Call::new(&name, what, deadline), work)
             .await
     }
 

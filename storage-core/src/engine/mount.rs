@@ -42,6 +42,7 @@ pub(crate) async fn mount(shared: Arc<Shared>, name: VolumeName) -> Result<PathB
             volume: located.volume.clone(),
             host: shared.attacher.host().clone(),
             preemption: Preemption::Refuse,
+            avoid_luns: shared.attacher.luns_in_use().await?,
         };
         match located.member.backend.publish(request).await {
             Ok(access) => return attach(&shared, &located, access.into_inner()).await,

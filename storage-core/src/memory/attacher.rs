@@ -175,6 +175,10 @@ impl Attacher for MemoryAttacher {
         Ok(self.ledger().get(volume).cloned())
     }
 
+    async fn luns_in_use(&self) -> Result<Vec<u16>> {
+        Ok(Vec::new())
+    }
+
     async fn heal(&self) -> Result<Vec<Attachment>> {
         let mut released = Vec::new();
         for attachment in self.ledger().values_mut() {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::access::{Access, AccessPath, Grant, Protocol};
+use crate::access::{Access, AccessPath, Grant, Host, Protocol};
 use crate::backend::{
-    Backend, CreateVolume, DeleteVolume, ExpandVolume, ListVolumes, Publication, PublishVolume,
-    UnpublishVolume, VolumeKey, VolumePage,
+    Backend, CreateVolume, DeleteVolume, ExpandVolume, HeldVolume, ListVolumes, Publication,
+    PublishVolume, UnpublishVolume, VolumeKey, VolumePage,
 };
 use crate::capability::{Capabilities, Telemetry};
 use crate::error::{Error, ErrorKind, Result};
@@ -354,6 +354,49 @@ impl Backend for MemoryBackend {
             }
             Err(error) => Err(error),
         }
+    }
+
+    async fn restore(&self, volume: &Volume) -> Result<Outcome<Volume>> {
+        self.array.reachable()?;
+        let current = self.by_id(&volume.id)?.ok_or_else(gone)?;
+        match current.state {
+            VolumeState::Ready => return Ok(Outcome::AlreadySo(current)),
+            VolumeState::Destroyed => return Err(gone()),
+            VolumeState::Deleting => {}
+        }
+        let names = object_names(&self.namespace, &volume.name, &RULES);
+        for object in names.iter() {
+            let id = volume.id.object();
+            if self.array.rename(id, object, VolumeState::Ready).is_ok() {
+                let restored = self.by_id(&volume.id)?.ok_or_else(gone)?;
+                return Ok(Outcome::Done(restored));
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Busy,
+            "the volume's name was taken meanwhile",
+        ))
+    }
+
+    async fn held_by(&self, host: &Host) -> Result<Vec<HeldVolume>> {
+        self.array.reachable()?;
+        let holder = host.object_name();
+        let objects = self.array.lock();
+        let held = objects
+            .values()
+            .filter(|object| object.hosts.contains(&holder));
+        held.filter_map(|object| {
+            let record = object.record.as_ref()?;
+            let ours = record.namespace == self.namespace.as_str();
+            ours.then(|| {
+                Ok(HeldVolume {
+                    volume: VolumeId::new(self.array.id().clone(), object.id.clone())?,
+                    name: record.name.clone(),
+                    object: object.object.clone(),
+                })
+            })
+        })
+        .collect()
     }
 
     async fn publish(&self, request: PublishVolume) -> Result<Outcome<Access>> {

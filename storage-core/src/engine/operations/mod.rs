@@ -90,6 +90,16 @@ pub(crate) struct Call<'a> {
     pub(crate) deadline: Instant,
 }
 
+impl<'a> Call<'a> {
+    pub(crate) fn new(name: &'a VolumeName, what: impl Into<String>, deadline: Instant) -> Self {
+        Self {
+            name,
+            what: what.into(),
+            deadline,
+        }
+    }
+}
+
 /// What a finished operation tells about its callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audience {
@@ -103,13 +113,23 @@ impl Operations {
     /// Runs `work` for the volume after everything that was asked for before, or joins the same
     /// operation if that is last in line.
     ///
-    /// `epilogue` runs in the task right after the answer was given, told whether anybody was
-    /// still there to take it.
-    ///
     /// # Errors
     /// The work's own; `Busy` when the line is too long; `Timeout` when the deadline passes (the
     /// work goes on).
-    pub(crate) async fn run<T, F, E>(&self, call: Call<'_>, work: F, epilogue: E) -> Result<T>
+    pub(crate) async fn run<T, F>(&self, call: Call<'_>, work: F) -> Result<T>
+    where
+        T: Clone + Send + Sync + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.run_then(call, work, |_, _| {}).await
+    }
+
+    /// As [`Self::run`]; `epilogue` runs in the task right after the answer was given, told
+    /// whether anybody was still there to take it and whether the work succeeded.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) async fn run_then<T, F, E>(&self, call: Call<'_>, work: F, epilogue: E) -> Result<T>
     where
         T: Clone + Send + Sync + 'static,
         F: Future<Output = Result<T>> + Send + 'static,

@@ -37,15 +37,7 @@ async fn the_same_call_joins_and_the_work_is_done_once() {
                 Ok(runs.fetch_add(1, Ordering::SeqCst))
             };
             operations
-                .run(
-                    Call {
-                        name: &name("v"),
-                        what: "mount".to_owned(),
-                        deadline: soon(),
-                    },
-                    work,
-                    |_, _| {},
-                )
+                .run(Call::new(&name("v"), "mount".to_owned(), soon()), work)
                 .await
         }));
     }
@@ -70,16 +62,8 @@ async fn operations_on_one_volume_keep_their_order_and_only_the_last_is_joined()
                 log.lock().unwrap().push(what);
                 Ok(())
             };
-            own.run(
-                Call {
-                    name: &name("v"),
-                    what: what.to_owned(),
-                    deadline: soon(),
-                },
-                work,
-                |_, _| {},
-            )
-            .await
+            own.run(Call::new(&name("v"), what.to_owned(), soon()), work)
+                .await
         }));
         tokio::task::yield_now().await;
     }
@@ -95,23 +79,12 @@ async fn volumes_do_not_wait_for_each_other() {
     let (slow, quick) = (name("slow"), name("quick"));
     let impatient = Instant::now() + Duration::from_secs(5);
     let forever = operations.run(
-        Call {
-            name: &slow,
-            what: "create".to_owned(),
-            deadline: impatient,
-        },
+        Call::new(&slow, "create".to_owned(), impatient),
         std::future::pending::<Result<()>>(),
-        |_, _| {},
     );
-    let at_once = operations.run(
-        Call {
-            name: &quick,
-            what: "create".to_owned(),
-            deadline: soon(),
-        },
-        async { Ok(7) },
-        |_, _| {},
-    );
+    let at_once = operations.run(Call::new(&quick, "create".to_owned(), soon()), async {
+        Ok(7)
+    });
     let (slow, quick) = tokio::join!(forever, at_once);
     assert_eq!(slow.unwrap_err().kind(), ErrorKind::Timeout);
     assert_eq!(quick.unwrap(), 7);
@@ -127,12 +100,8 @@ async fn work_goes_on_after_the_deadline_and_tells_that_nobody_waited() {
     };
     let deadline = Instant::now() + Duration::from_secs(1);
     let result = operations
-        .run(
-            Call {
-                name: &name("v"),
-                what: "mount".to_owned(),
-                deadline,
-            },
+        .run_then(
+            Call::new(&name("v"), "mount".to_owned(), deadline),
             work,
             move |audience, done| {
                 told.send((audience, done)).unwrap();
@@ -153,27 +122,13 @@ async fn a_panic_frees_the_line() {
         Ok(())
     };
     let broken = operations
-        .run(
-            Call {
-                name: &name("v"),
-                what: "a".to_owned(),
-                deadline: soon(),
-            },
-            work,
-            |_, _| {},
-        )
+        .run(Call::new(&name("v"), "a".to_owned(), soon()), work)
         .await;
     assert_eq!(broken.unwrap_err().kind(), ErrorKind::Unexpected);
     let next = operations
-        .run(
-            Call {
-                name: &name("v"),
-                what: "b".to_owned(),
-                deadline: soon(),
-            },
-            async { Ok(1) },
-            |_, _| {},
-        )
+        .run(Call::new(&name("v"), "b".to_owned(), soon()), async {
+            Ok(1)
+        })
         .await;
     assert_eq!(next.unwrap(), 1);
     assert!(operations.queues.lock().unwrap().is_empty());
@@ -186,28 +141,14 @@ async fn the_line_is_bounded() {
     for index in 0..QUEUE_MAX {
         let stuck = std::future::pending::<Result<()>>();
         let result = operations
-            .run(
-                Call {
-                    name: &name("v"),
-                    what: format!("{index}"),
-                    deadline: now,
-                },
-                stuck,
-                |_, _| {},
-            )
+            .run(Call::new(&name("v"), format!("{index}"), now), stuck)
             .await;
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Timeout);
     }
     let refused = operations
-        .run(
-            Call {
-                name: &name("v"),
-                what: "more".to_owned(),
-                deadline: now,
-            },
-            async { Ok(()) },
-            |_, _| {},
-        )
+        .run(Call::new(&name("v"), "more".to_owned(), now), async {
+            Ok(())
+        })
         .await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Busy);
 }

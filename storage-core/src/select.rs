@@ -31,6 +31,8 @@ pub struct Candidate {
     pub capabilities: Capabilities,
     /// Its own account, or why there is none.
     pub telemetry: Result<Telemetry, String>,
+    /// Why this host cannot attach its volumes, if so.
+    pub unsupported: Option<String>,
     /// An administrator takes it out of service: no new volumes.
     pub draining: bool,
     /// Bytes placed here lately which the telemetry does not show yet.
@@ -43,6 +45,8 @@ pub struct Candidate {
 pub enum Rejection {
     /// No telemetry: the text says why.
     Unreachable(String),
+    /// This host cannot attach its volumes: the text says why.
+    Protocol(String),
     /// The administrator drains it.
     Draining,
     /// The selector does not match its labels: the requirement that failed.
@@ -62,6 +66,7 @@ impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(why) => write!(f, "not reachable: {why}"),
+            Self::Protocol(why) => f.write_str(why),
             Self::Draining => f.write_str("being drained"),
             Self::Labels(requirement) => write!(f, "its labels do not satisfy `{requirement}`"),
             Self::Size(why) => f.write_str(why),

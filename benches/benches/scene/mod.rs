@@ -63,6 +63,7 @@ fn candidate(index: u32) -> Candidate {
             Ok(telemetry)
         },
         draining: index.is_multiple_of(29),
+        unsupported: None,
         recently_placed: Size::from_gib(index % 5),
         endpoint: name,
     }

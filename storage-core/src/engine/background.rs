@@ -1,61 +1,123 @@
 //! What the engine does with nobody waiting. None of it ever shuts a host out.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::attach::AttachmentState;
+use crate::attach::{Attachment, AttachmentState};
+use crate::engine::callers::{Abandoned, Waiting};
+use crate::engine::fleet::Member;
 use crate::engine::operations::{Call, Operations};
 use crate::engine::{Shared, mount};
+use crate::error::Result;
 use crate::name::VolumeName;
 
 /// How long a mount that nobody waited for stays, for the retry that wants it.
 const ABANDONED_GRACE: Duration = Duration::from_secs(60);
 
+/// How often a mount is looked at again while somebody waits for it.
+const ABANDONED_ROUNDS: usize = 30;
+
 /// Waits between two rounds of telling arrays: first and longest.
 const RELEASE_RETRY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
 
-/// Undoes a mount whose caller had gone when it was done, unless somebody asked for it again.
-///
-/// A caller that gave up has started no container; leaving the volume connected here would keep
-/// every other host out.
-pub(crate) fn undo_abandoned_mount(
+/// Time between two looks for volumes that were taken away from this host.
+const HEAL_PERIOD: Duration = Duration::from_secs(30);
+
+/// A caller of Mount. When its time runs out or it goes away, its mount is undone later, unless
+/// somebody else wants it by then: a caller that gave up has started no container, and a volume
+/// that stayed connected here would keep every other host out.
+#[derive(Debug)]
+pub(crate) struct Abandonment {
     shared: Arc<Shared>,
     operations: Arc<Operations>,
     name: VolumeName,
-) {
-    drop(tokio::spawn(async move {
-        sleep(ABANDONED_GRACE).await;
-        let work = {
-            let (shared, name) = (Arc::clone(&shared), name.clone());
-            async move {
-                if shared.is_mounted(&name) {
-                    return Ok(());
-                }
-                tracing::warn!(volume = %name, "nobody asked again for this mount, undoing it");
-                mount::unmount(shared, name).await
-            }
-        };
-        let deadline = Instant::now() + ABANDONED_GRACE;
-        let what = "undo abandoned mount".to_owned();
-        if let Err(error) = operations.run(Call::new(&name, what, deadline), work).await {
-            tracing::warn!(volume = %name, error = %error.chain(), "an abandoned mount could not be undone");
-        }
-    }));
+    waiting: Option<Waiting>,
 }
 
-/// Tells arrays about volumes that this host let go of while they could not be reached.
+impl Abandonment {
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        operations: &Arc<Operations>,
+        name: &VolumeName,
+    ) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            operations: Arc::clone(operations),
+            name: name.clone(),
+            waiting: Some(shared.callers.wait(name)),
+        }
+    }
+
+    /// The caller learns of the mount.
+    pub(crate) fn told(mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            waiting.told();
+        }
+    }
+
+    /// The mount failed for good: there is nothing to undo.
+    pub(crate) fn failed(mut self) {
+        drop(self.waiting.take());
+    }
+}
+
+impl Drop for Abandonment {
+    fn drop(&mut self) {
+        let Some(waiting) = self.waiting.take() else {
+            return;
+        };
+        drop(waiting);
+        let (shared, operations) = (Arc::clone(&self.shared), Arc::clone(&self.operations));
+        let name = self.name.clone();
+        // Without a runtime the process is ending; its next start finds what is mounted.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn(undo_abandoned_mount(shared, operations, name)));
+        }
+    }
+}
+
+async fn undo_abandoned_mount(shared: Arc<Shared>, operations: Arc<Operations>, name: VolumeName) {
+    for _ in 0..ABANDONED_ROUNDS {
+        sleep(ABANDONED_GRACE).await;
+        // In the volume's line: behind the mount, if it still goes on.
+        let deadline = Instant::now() + ABANDONED_GRACE;
+        let work = undo_if_unwanted(Arc::clone(&shared), name.clone());
+        match operations
+            .run(Call::new(&name, "undo abandoned mount", deadline), work)
+            .await
+        {
+            Ok(Abandoned::Later) => {}
+            Ok(Abandoned::Undo | Abandoned::Never) => return,
+            Err(error) => {
+                tracing::warn!(volume = %name, error = %error.chain(), "an abandoned mount could not be undone yet");
+            }
+        }
+    }
+}
+
+async fn undo_if_unwanted(shared: Arc<Shared>, name: VolumeName) -> Result<Abandoned> {
+    let abandoned = shared.callers.abandoned(&name);
+    if abandoned == Abandoned::Undo {
+        tracing::warn!(volume = %name, "nobody asked again for this mount, undoing it");
+        mount::unmount(shared, name).await?;
+    }
+    Ok(abandoned)
+}
+
+/// Tells arrays what this host no longer uses: volumes that it let go of while they could not be
+/// reached, and connections in doubt.
 #[expect(
     clippy::infinite_loop,
     reason = "background work that ends by being aborted"
 )]
-pub(crate) async fn tell_releases(shared: Arc<Shared>, operations: Arc<Operations>) -> Infallible {
+pub(crate) async fn tell_releases(shared: Arc<Shared>, operations: Arc<Operations>) {
     let (first, longest) = RELEASE_RETRY;
     let mut wait = longest;
     loop {
-        // Woken by a release that could not be told, or by the clock.
+        // Woken by something that could not be told, or by the clock.
         let woken = timeout(wait, shared.releases.notified()).await.is_ok();
         wait = if tell_once(&shared, &operations).await {
             longest
@@ -78,35 +140,87 @@ async fn tell_once(shared: &Arc<Shared>, operations: &Operations) -> bool {
     };
     let mut all_told = true;
     for attachment in attachments {
-        if attachment.state != AttachmentState::Released {
-            continue;
-        }
-        let name = attachment.name.clone();
-        let work = {
-            let shared = Arc::clone(shared);
-            async move {
-                // In its volume's line, so that a mount in between is seen.
-                let now = shared.attacher.status(&attachment.volume).await?;
-                match now {
-                    Some(now) if now.state == AttachmentState::Released => {
-                        shared.finish_release(&now).await
-                    }
-                    _ => Ok(()),
-                }
-            }
-        };
-        let deadline = Instant::now() + RELEASE_RETRY.1;
-        let what = "tell release".to_owned();
-        if let Err(error) = operations.run(Call::new(&name, what, deadline), work).await {
-            tracing::warn!(volume = %name, error = %error.chain(), "the array cannot be told of the release yet");
-            all_told = false;
+        if attachment.state == AttachmentState::Released {
+            let name = attachment.name.clone();
+            let work = tell_release(Arc::clone(shared), attachment);
+            all_told &= quietly(operations, &name, "tell release", work).await;
         }
     }
-    all_told
+    for doubt in shared.doubts.all() {
+        let name = doubt.held.name.clone();
+        let work = {
+            let shared = Arc::clone(shared);
+            async move { shared.settle_doubt(&doubt.held).await }
+        };
+        all_told &= quietly(operations, &name, "settle doubt", work).await;
+    }
+    all_told && shared.doubts.all().is_empty()
 }
 
-/// Time between two looks for volumes that were taken away from this host.
-const HEAL_PERIOD: Duration = Duration::from_secs(30);
+async fn tell_release(shared: Arc<Shared>, attachment: Attachment) -> Result<()> {
+    // Observed again in the volume's line, so that a mount in between is seen.
+    match shared.attacher.status(&attachment.volume).await? {
+        Some(now) if now.state == AttachmentState::Released => shared.finish_release(&now).await,
+        _ => Ok(()),
+    }
+}
+
+/// Runs background work in a volume's line; logs what fails and returns whether it succeeded.
+async fn quietly(
+    operations: &Operations,
+    name: &VolumeName,
+    what: &'static str,
+    work: impl Future<Output = Result<()>> + Send + 'static,
+) -> bool {
+    let deadline = Instant::now() + RELEASE_RETRY.1;
+    match operations.run(Call::new(name, what, deadline), work).await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(volume = %name, error = %error.chain(), what, "not done yet");
+            false
+        }
+    }
+}
+
+/// After a start: what this host is connected to at the arrays and has no record of. A process
+/// that died between publish and the ledger leaves such connections.
+pub(crate) async fn look_for_strays(shared: Arc<Shared>) {
+    let mut arrays = JoinSet::new();
+    for member in shared.fleet.members() {
+        arrays.spawn(look_for_strays_on(Arc::clone(&shared), Arc::clone(member)));
+    }
+    while arrays.join_next().await.is_some() {}
+}
+
+async fn look_for_strays_on(shared: Arc<Shared>, member: Arc<Member>) {
+    let mut wait = RELEASE_RETRY.0;
+    loop {
+        let found = async {
+            let held = member.backend.held_by(shared.attacher.host()).await?;
+            Ok::<_, crate::Error>((held, shared.attacher.attachments().await?))
+        };
+        match found.await {
+            Ok((held, attachments)) => {
+                let strays = held.into_iter().filter(|held| {
+                    attachments
+                        .iter()
+                        .all(|attachment| attachment.volume != held.volume)
+                });
+                for stray in strays {
+                    tracing::warn!(volume = %stray.name, array = %member.backend, "this host is connected to a volume that it has no record of");
+                    shared.doubts.seen(stray);
+                    shared.releases.notify_one();
+                }
+                return;
+            }
+            Err(error) => {
+                tracing::debug!(array = %member.backend, error = %error.chain(), "what this host is connected to is looked up later");
+            }
+        }
+        sleep(wait).await;
+        wait = wait.saturating_mul(2).min(RELEASE_RETRY.1);
+    }
+}
 
 /// Lets go of volumes that this host was shut out of, so that nothing written under an old grant
 /// can reach a device under a new one.
@@ -114,16 +228,15 @@ const HEAL_PERIOD: Duration = Duration::from_secs(30);
     clippy::infinite_loop,
     reason = "background work that ends by being aborted"
 )]
-pub(crate) async fn heal(shared: Arc<Shared>) -> Infallible {
+pub(crate) async fn heal(shared: Arc<Shared>, operations: Arc<Operations>) {
     loop {
         match shared.attacher.heal().await {
             Ok(released) => {
-                for attachment in &released {
+                for attachment in released {
                     tracing::warn!(volume = %attachment.name, "the array gave this volume to somebody else; it is unmounted here");
-                    shared.set_mountpoint(&attachment.name, None);
-                }
-                if !released.is_empty() {
-                    shared.releases.notify_one();
+                    let name = attachment.name.clone();
+                    let work = note_release(Arc::clone(&shared), attachment);
+                    quietly(&operations, &name, "note release", work).await;
                 }
             }
             Err(error) => {
@@ -134,12 +247,13 @@ pub(crate) async fn heal(shared: Arc<Shared>) -> Infallible {
     }
 }
 
-impl Shared {
-    fn is_mounted(&self, name: &VolumeName) -> bool {
-        let mounted = self
-            .mounted
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        mounted.contains_key(name)
+/// Corrects what memory knows of a volume that was let go, unless it is mounted again by now.
+async fn note_release(shared: Arc<Shared>, attachment: Attachment) -> Result<()> {
+    let now = shared.attacher.status(&attachment.volume).await?;
+    if now.is_none_or(|now| now.state != AttachmentState::Mounted) {
+        shared.set_mountpoint(&attachment.name, None);
+        shared.callers.forget(&attachment.name);
+        shared.releases.notify_one();
     }
+    Ok(())
 }

@@ -9,6 +9,8 @@ use tokio::task::JoinSet;
 
 use crate::attach::Attacher;
 use crate::backend::Backend;
+use crate::engine::callers::Callers;
+use crate::engine::doubts::Doubts;
 use crate::engine::fleet::Fleet;
 use crate::engine::inventory::Known;
 use crate::engine::operations::Operations;
@@ -100,6 +102,8 @@ impl EngineBuilder {
             known: Arc::new(Known::default()),
             settings: self.settings,
             releases: Notify::new(),
+            doubts: Doubts::default(),
+            callers: Callers::default(),
             mounted: Mutex::new(HashMap::new()),
         };
         Arc::new(Engine {

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::VolumeName;
 use crate::select::Candidate;
 use crate::size::Size;
-use crate::volume::{ArrayId, Volume};
+use crate::volume::{ArrayId, Volume, VolumeState};
 
 /// How old telemetry may be: at most one read an array in ten seconds.
 const TELEMETRY_AGE_MAX: Duration = Duration::from_secs(10);
@@ -67,6 +67,12 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
+    fn has_usable(&self) -> bool {
+        self.found
+            .iter()
+            .any(|located| located.volume.state == VolumeState::Ready)
+    }
+
     /// The error for a name that is neither found nor proven absent.
     pub(crate) fn unknown(&self, name: &VolumeName) -> Error {
         let silent: Vec<String> = self
@@ -115,23 +121,33 @@ impl Fleet {
             return Ok(member);
         }
         let mut asked = JoinSet::new();
-        for member in &self.members {
+        for (index, member) in self.members.iter().enumerate() {
             let member = Arc::clone(member);
             let limit = self.ask_limit;
             asked.spawn(async move {
                 let answer = bounded(limit, member.telemetry()).await;
-                (member, answer)
+                (index, answer)
             });
         }
+        let mut open: Vec<Option<&Arc<Member>>> = self.members.iter().map(Some).collect();
         let mut silent = Vec::new();
-        while let Some(Ok((member, answer))) = asked.join_next().await {
+        while let Some(joined) = asked.join_next().await {
+            let Ok((index, answer)) = joined else {
+                continue;
+            };
+            let Some(member) = open.get_mut(index).and_then(Option::take) else {
+                continue;
+            };
             match answer {
-                Ok(telemetry) => self.learn(&telemetry.array, &member),
-                Err(error) => {
-                    silent.push(format!("{} ({})", member.backend.endpoint(), error.chain()));
-                }
+                Ok(telemetry) => self.learn(&telemetry.array, member),
+                Err(error) => silent.push((member.backend.endpoint().to_owned(), error)),
             }
         }
+        silent.extend(open.into_iter().flatten().map(Member::no_answer));
+        let silent: Vec<String> = silent
+            .iter()
+            .map(|(array, error)| format!("{array} ({})", error.chain()))
+            .collect();
         self.known_member(array).ok_or_else(|| {
             let message = if silent.is_empty() {
                 "no configured array has this id".to_owned()
@@ -173,6 +189,14 @@ impl Fleet {
             .or_insert_with(|| Arc::clone(member));
     }
 
+    /// Forgets which backend an array id stands for, once that backend says otherwise.
+    pub(crate) fn unlearn(&self, array: &ArrayId) {
+        self.by_array
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(array);
+    }
+
     /// Looks the name up on every array and waits for each, so that absence is certain and a
     /// duplicate is seen.
     pub(crate) async fn look_up_everywhere(&self, name: &VolumeName) -> Lookup {
@@ -187,18 +211,20 @@ impl Fleet {
 
     async fn look_up(&self, name: &VolumeName, grace: Option<Duration>) -> Lookup {
         let mut asked = JoinSet::new();
-        for member in &self.members {
+        for (index, member) in self.members.iter().enumerate() {
             let member = Arc::clone(member);
             let key = VolumeKey::Name(name.clone());
             let limit = self.ask_limit;
             asked.spawn(async move {
                 let answer = bounded(limit, member.backend.get(key)).await;
-                (member, answer)
+                (index, answer)
             });
         }
         let mut lookup = Lookup::default();
+        let mut open: Vec<Option<&Arc<Member>>> = self.members.iter().map(Some).collect();
         loop {
-            let next = match grace.filter(|_| !lookup.found.is_empty()) {
+            // Only a usable volume cuts the waiting short: anything else may hide one elsewhere.
+            let next = match grace.filter(|_| lookup.has_usable()) {
                 Some(grace) => match timeout(grace, asked.join_next()).await {
                     Ok(next) => next,
                     Err(_elapsed) => break,
@@ -206,11 +232,17 @@ impl Fleet {
                 None => asked.join_next().await,
             };
             let Some(joined) = next else { break };
-            let Ok((member, answer)) = joined else {
+            // A look-up that panicked is an answer that is missing, never an absence.
+            let Ok((index, answer)) = joined else {
                 continue;
             };
-            self.sort_in(&mut lookup, &member, answer);
+            if let Some(member) = open.get_mut(index).and_then(Option::take) {
+                self.sort_in(&mut lookup, member, answer);
+            }
         }
+        lookup
+            .silent
+            .extend(open.into_iter().flatten().map(Member::no_answer));
         lookup
     }
 
@@ -263,6 +295,7 @@ impl Fleet {
                     labels: member.backend.labels(),
                     capabilities: member.backend.capabilities(),
                     telemetry: telemetry.map_err(|error| error.chain().to_string()),
+                    unsupported: None,
                     draining: member.draining,
                     recently_placed: member.recently_placed(),
                 }
@@ -279,6 +312,12 @@ impl Fleet {
 }
 
 impl Member {
+    /// What is noted of an array that gave no answer at all.
+    fn no_answer(self: &Arc<Self>) -> (String, Error) {
+        let error = Error::new(ErrorKind::Unavailable, "no answer yet");
+        (self.backend.endpoint().to_owned(), error)
+    }
+
     /// Telemetry of at most ten seconds' age; concurrent callers share one read.
     async fn telemetry(&self) -> Result<Telemetry> {
         let mut cached = self.telemetry.lock().await;

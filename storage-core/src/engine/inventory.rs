@@ -5,7 +5,6 @@
 //! it. It is never the reason to say that a volume does not exist.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::backend::ListVolumes;
 use crate::engine::fleet::{Fleet, Located, Member};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::VolumeName;
-use crate::volume::{Volume, VolumeId};
+use crate::volume::{Volume, VolumeId, VolumeState};
 
 /// The shortest time between two listings of one array.
 const PERIOD_MIN: Duration = Duration::from_secs(300);
@@ -69,7 +68,11 @@ impl Known {
         })
     }
 
+    /// Remembers a usable volume; one in any other state is looked up each time.
     pub(crate) fn remember(&self, located: &Located) {
+        if located.volume.state != VolumeState::Ready {
+            return;
+        }
         let entry = Entry {
             volume: Arc::new(located.volume.clone()),
             member: Arc::clone(&located.member),
@@ -172,11 +175,7 @@ impl Known {
         clippy::infinite_loop,
         reason = "background work that ends by being aborted"
     )]
-    pub(crate) async fn keep_fresh(
-        self: Arc<Self>,
-        fleet: Arc<Fleet>,
-        member: Arc<Member>,
-    ) -> Infallible {
+    pub(crate) async fn keep_fresh(self: Arc<Self>, fleet: Arc<Fleet>, member: Arc<Member>) {
         let mut retry = RETRY_FIRST;
         loop {
             let wait = match self.refresh(&fleet, &member).await {

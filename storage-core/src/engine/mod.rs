@@ -7,6 +7,8 @@
 
 mod background;
 mod builder;
+mod callers;
+mod doubts;
 mod fleet;
 mod inventory;
 mod mount;
@@ -16,7 +18,6 @@ mod provision;
 mod tests;
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,14 +26,17 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use background::Abandonment;
 pub use builder::{EngineBuilder, EngineSettings};
 pub use inventory::Inventory;
 
 use crate::attach::{Attacher, Attachment, AttachmentState};
 use crate::backend::Backend;
+use crate::engine::callers::Callers;
+use crate::engine::doubts::Doubts;
 use crate::engine::fleet::{Fleet, Located};
 use crate::engine::inventory::Known;
-use crate::engine::operations::{Audience, Call, Operations};
+use crate::engine::operations::{Call, Operations};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::VolumeName;
 use crate::options::VolumeOptions;
@@ -51,7 +55,11 @@ pub(crate) struct Shared {
     pub(crate) settings: EngineSettings,
     /// Wakes the background work that tells arrays about released volumes.
     pub(crate) releases: Notify,
-    /// Where the volumes that callers were told about are mounted.
+    /// Connections that may exist without being used.
+    pub(crate) doubts: Doubts,
+    /// Who waits for mounts, and who was told of one.
+    pub(crate) callers: Callers,
+    /// Where volumes are mounted, as their operations leave it.
     mounted: Mutex<HashMap<VolumeName, PathBuf>>,
 }
 
@@ -61,7 +69,7 @@ impl Shared {
         if let Some(located) = self.known.get(name) {
             return Ok(Some(located));
         }
-        let found = self.fleet.look_up_first(name).await.usable(name)?;
+        let found = self.fleet.look_up_first(name).await.single(name)?;
         if let Some(located) = &found {
             self.known.remember(located);
         }
@@ -98,7 +106,7 @@ pub struct VolumeHandle {
 pub struct Engine {
     shared: Arc<Shared>,
     operations: Arc<Operations>,
-    background: Mutex<JoinSet<Infallible>>,
+    background: Mutex<JoinSet<()>>,
 }
 
 impl Engine {
@@ -162,7 +170,7 @@ impl Engine {
                     .with_context("volume", name.as_str())
             })?;
         let before = self.shared.known.get(name);
-        let found = lookup.usable(name)?;
+        let found = lookup.single(name)?;
         match (&found, before) {
             (Some(located), _) => self.shared.known.remember(located),
             (None, Some(before)) => self.shared.known.forget(name, &before.volume.id),
@@ -190,18 +198,19 @@ impl Engine {
     /// `FailedPrecondition` naming the holder, or what was found on a device that cannot be used;
     /// `NotFound`; `Unavailable`; `Timeout`: repeat the call. If nobody does, the mount is undone.
     pub async fn mount(&self, name: VolumeName, deadline: Instant) -> Result<PathBuf> {
+        let abandoned = Abandonment::new(&self.shared, &self.operations, &name);
         let work = mount::mount(Arc::clone(&self.shared), name.clone());
-        let (shared, operations) = (Arc::clone(&self.shared), Arc::clone(&self.operations));
-        let abandoned = name.clone();
-        let epilogue = move |audience, succeeded| {
-            if audience == Audience::Gone && succeeded {
-                background::undo_abandoned_mount(shared, operations, abandoned);
-            }
-        };
-        let call = Call::new(&name, "mount".to_owned(), deadline);
-        let path = self.operations.run_then(call, work, epilogue).await?;
-        self.shared.set_mountpoint(&name, Some(path.clone()));
-        Ok(path)
+        let result = self
+            .operations
+            .run(Call::new(&name, "mount", deadline), work)
+            .await;
+        match &result {
+            Ok(_) => abandoned.told(),
+            // The array's or the host's part may yet be done.
+            Err(error) if error.kind() == ErrorKind::Timeout => drop(abandoned),
+            Err(_) => abandoned.failed(),
+        }
+        result
     }
 
     /// Unmounts the volume here and gives its access back. Success when it is not mounted here.
@@ -210,10 +219,9 @@ impl Engine {
     /// `Busy` or `FailedPrecondition` when something still uses it, named; nothing is forced.
     pub async fn unmount(&self, name: VolumeName, deadline: Instant) -> Result<()> {
         let work = mount::unmount(Arc::clone(&self.shared), name.clone());
-        let call = Call::new(&name, "unmount".to_owned(), deadline);
-        self.operations.run(call, work).await?;
-        self.shared.set_mountpoint(&name, None);
-        Ok(())
+        self.operations
+            .run(Call::new(&name, "unmount", deadline), work)
+            .await
     }
 
     /// Where the volume is mounted on this host, as far as memory knows; no waiting.
@@ -272,6 +280,7 @@ impl Engine {
     pub async fn start(&self) -> Result<()> {
         for attachment in self.shared.attacher.attachments().await? {
             if attachment.state == AttachmentState::Mounted {
+                self.shared.callers.tell(&attachment.name);
                 self.shared
                     .set_mountpoint(&attachment.name, Some(attachment.mountpoint));
             }
@@ -285,7 +294,11 @@ impl Engine {
             let fleet = Arc::clone(&self.shared.fleet);
             background.spawn(known.keep_fresh(fleet, Arc::clone(member)));
         }
-        background.spawn(background::heal(Arc::clone(&self.shared)));
+        background.spawn(background::heal(
+            Arc::clone(&self.shared),
+            Arc::clone(&self.operations),
+        ));
+        background.spawn(background::look_for_strays(Arc::clone(&self.shared)));
         background.spawn(background::tell_releases(
             Arc::clone(&self.shared),
             Arc::clone(&self.operations),

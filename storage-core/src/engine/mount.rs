@@ -9,52 +9,103 @@ use std::sync::Arc;
 
 use crate::access::Access;
 use crate::attach::{AttachVolume, Attachment, AttachmentState};
-use crate::backend::{Preemption, PublishVolume, UnpublishVolume};
+use crate::backend::{HeldVolume, Preemption, Publication, PublishVolume, UnpublishVolume};
+use crate::engine::doubts::Doubt;
 use crate::engine::fleet::Located;
 use crate::engine::{Shared, no_such};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filesystem::FilesystemSpec;
 use crate::name::VolumeName;
-use crate::outcome::Outcome;
+use crate::volume::VolumeState;
 
 /// What is known from memory may be stale once; what was just found may have gone once more.
 const MOUNT_ROUNDS: usize = 3;
 
 /// Publishes and mounts the volume; gives the mount point.
 pub(crate) async fn mount(shared: Arc<Shared>, name: VolumeName) -> Result<PathBuf> {
+    let mountpoint = find_and_mount(&shared, &name).await?;
+    shared.set_mountpoint(&name, Some(mountpoint.clone()));
+    Ok(mountpoint)
+}
+
+async fn find_and_mount(shared: &Shared, name: &VolumeName) -> Result<PathBuf> {
     for _ in 0..MOUNT_ROUNDS {
-        let located = shared.locate(&name).await?.ok_or_else(|| no_such(&name))?;
-        release_namesakes(&shared, &located).await?;
-        match already_mounted(&shared, &located).await {
-            Ok(Some(mountpoint)) => return Ok(mountpoint),
-            Ok(None) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                shared.known.forget(&name, &located.volume.id);
-                continue;
-            }
-            Err(error) => return Err(error.with_operation("mount volume")),
-        }
-        shared
-            .attacher
-            .supports(located.member.backend.capabilities().protocol)?;
-        shared.attacher.prepare(&located.volume).await?;
-        let request = PublishVolume {
-            volume: located.volume.clone(),
-            host: shared.attacher.host().clone(),
-            preemption: Preemption::Refuse,
-            avoid_luns: shared.attacher.luns_in_use().await?,
-        };
-        match located.member.backend.publish(request).await {
-            Ok(access) => return attach(&shared, &located, access.into_inner()).await,
+        let located = shared.locate(name).await?.ok_or_else(|| no_such(name))?;
+        match mount_located(shared, located.clone()).await {
             // The object that we knew is not there under its name: resolve the name again.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 tracing::info!(volume = %name, error = %error.chain(), "the volume is not where it was, looking again");
-                shared.known.forget(&name, &located.volume.id);
+                shared.known.forget(name, &located.volume.id);
             }
-            Err(error) => return Err(error.with_operation("mount volume")),
+            result => return result.map_err(|error| error.with_operation("mount volume")),
         }
     }
-    Err(no_such(&name))
+    Err(no_such(name))
+}
+
+/// # Errors
+/// `NotFound` when the volume is not there under its name any more.
+async fn mount_located(shared: &Shared, mut located: Located) -> Result<PathBuf> {
+    if located.volume.state == VolumeState::Deleting {
+        tracing::warn!(volume = %located.volume.name, object = located.volume.object, "a remove of this volume did not end, and it is wanted again: taking it back");
+        located.volume = located
+            .member
+            .backend
+            .restore(&located.volume)
+            .await?
+            .into_inner();
+    }
+    release_namesakes(shared, &located).await?;
+    if let Some(mountpoint) = already_mounted(shared, &located).await? {
+        return Ok(mountpoint);
+    }
+    shared
+        .attacher
+        .supports(located.member.backend.capabilities().protocol)?;
+    shared.attacher.prepare(&located.volume).await?;
+    let request = PublishVolume {
+        volume: located.volume.clone(),
+        host: shared.attacher.host().clone(),
+        preemption: Preemption::Refuse,
+        avoid_luns: shared.attacher.luns_in_use().await?,
+    };
+    match located.member.backend.publish(request).await {
+        Ok(access) => attach(shared, &located, access.into_inner()).await,
+        Err(error) => {
+            doubt(shared, &located, &error).await;
+            Err(error)
+        }
+    }
+}
+
+/// A publish that failed may have connected this host all the same. The host holds nothing of the
+/// volume, so the connection can go at once; where that cannot be told now, it is told later.
+async fn doubt(shared: &Shared, located: &Located, cause: &Error) {
+    let refused = matches!(
+        cause.kind(),
+        ErrorKind::FailedPrecondition
+            | ErrorKind::NotFound
+            | ErrorKind::InvalidArgument
+            | ErrorKind::Unsupported
+    );
+    if refused {
+        return;
+    }
+    let volume = &located.volume;
+    let held = HeldVolume {
+        volume: volume.id.clone(),
+        name: volume.name.clone(),
+        object: volume.object.clone(),
+    };
+    if cause.kind() == ErrorKind::Timeout {
+        shared.doubts.publish_may_come(held.clone());
+    } else {
+        shared.doubts.seen(held.clone());
+    }
+    if let Err(error) = shared.settle_doubt(&held).await {
+        tracing::warn!(volume = %volume.name, error = %error.chain(), "whether the failed publish left a connection is looked at later");
+    }
+    shared.releases.notify_one();
 }
 
 /// The mount point, if the volume is mounted here under a grant that still stands.
@@ -79,15 +130,19 @@ async fn already_mounted(shared: &Shared, located: &Located) -> Result<Option<Pa
         Err(error) => return Err(error),
     };
     let holder = shared.attacher.host().object_name();
-    let stands = matches!(
-        publications.as_slice(),
-        [only] if !only.group && only.host == holder && only.nonce == Some(attachment.nonce)
-    );
-    if stands {
+    let stands =
+        |one: &Publication| !one.group && one.host == holder && one.nonce == Some(attachment.nonce);
+    if publications.iter().any(stands) {
+        // Others that are connected beside the holder have no grant: a publish that backs out, or
+        // one that was executed late. They are theirs to take away.
+        if publications.len() > 1 {
+            tracing::warn!(volume = %located.volume.name, ?publications, "others are connected beside this host, which holds the grant");
+        }
         return Ok(Some(attachment.mountpoint));
     }
     tracing::warn!(volume = %located.volume.name, ?publications, "the grant of this mount is gone, taking it down");
     let _detached = shared.attacher.detach(&located.volume.id).await?;
+    shared.set_mountpoint(&located.volume.name, None);
     Ok(None)
 }
 
@@ -178,6 +233,8 @@ pub(crate) async fn unmount(shared: Arc<Shared>, name: VolumeName) -> Result<()>
             release(&shared, &attachment).await?;
         }
     }
+    shared.set_mountpoint(&name, None);
+    shared.callers.forget(&name);
     Ok(())
 }
 
@@ -201,21 +258,60 @@ pub(crate) async fn release(shared: &Shared, attachment: &Attachment) -> Result<
 impl Shared {
     /// Tells the array that this host has let go, then drops the host's record.
     pub(crate) async fn finish_release(&self, attachment: &Attachment) -> Result<()> {
-        let request = UnpublishVolume {
+        let held = HeldVolume {
             volume: attachment.volume.clone(),
+            name: attachment.name.clone(),
             object: attachment.object.clone(),
+        };
+        self.unpublish(&held).await?;
+        self.attacher.forget(&attachment.volume).await
+    }
+
+    /// Takes away a connection in doubt, unless the volume is attached by now.
+    pub(crate) async fn settle_doubt(&self, held: &HeldVolume) -> Result<()> {
+        let attached = self.attacher.status(&held.volume).await?;
+        if attached.is_some() {
+            // Attached, or released and on its way: the ledger's record sees to it.
+            self.doubts.settle(&held.volume);
+            return Ok(());
+        }
+        self.unpublish(held).await?;
+        let over = |doubt: &Doubt| doubt.held.volume == held.volume && doubt.is_over();
+        if self.doubts.all().iter().any(over) {
+            self.doubts.settle(&held.volume);
+        }
+        Ok(())
+    }
+
+    async fn unpublish(&self, held: &HeldVolume) -> Result<()> {
+        let request = UnpublishVolume {
+            volume: held.volume.clone(),
+            object: held.object.clone(),
             host: self.attacher.host().clone(),
         };
-        match self.fleet.member(attachment.volume.array()).await {
-            Ok(member) => {
-                let _outcome: Outcome<()> = member.backend.unpublish(request).await?;
+        // Two rounds: the array behind an address may have been replaced since it was learnt.
+        for _ in 0..2 {
+            let member = match self.fleet.member(held.volume.array()).await {
+                Ok(member) => member,
+                // No array of the fleet has this id: there is nobody left to tell.
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    tracing::warn!(volume = %held.name, error = %error.chain(), "the volume's array is no longer configured");
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
+            match member.backend.unpublish(request.clone()).await {
+                Ok(_outcome) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    self.fleet.unlearn(held.volume.array());
+                }
+                Err(error) => return Err(error),
             }
-            // No array of the fleet has this id: there is nobody left to tell.
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                tracing::warn!(volume = %attachment.name, error = %error.chain(), "the volume's array is no longer configured; dropping the record");
-            }
-            Err(error) => return Err(error),
         }
-        self.attacher.forget(&attachment.volume).await
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            "the array behind the address changes its identity",
+        )
+        .with_context("array", held.volume.array().as_str()))
     }
 }

@@ -26,29 +26,32 @@ use crate::volume::{FormatGrant, Ownership, Volume, VolumeState};
 const REMOVE_ROUNDS: usize = 3;
 
 impl Lookup {
-    /// The one usable volume under the name, or none for certain.
-    pub(crate) fn usable(self, name: &VolumeName) -> Result<Option<Located>> {
-        let deleting = self
-            .found
-            .iter()
-            .any(|l| l.volume.state == VolumeState::Deleting);
-        let silent = self.silent.is_empty();
-        let unknown = (!silent).then(|| self.unknown(name));
-        let mut ready: Vec<Located> = self
-            .found
-            .into_iter()
-            .filter(|l| l.volume.state == VolumeState::Ready)
-            .collect();
+    /// The one volume under the name, or none for certain: a usable one, else one whose removal
+    /// did not end.
+    pub(crate) fn single(self, name: &VolumeName) -> Result<Option<Located>> {
+        let unknown = (!self.silent.is_empty()).then(|| self.unknown(name));
+        let in_state = |state: VolumeState| {
+            self.found
+                .iter()
+                .filter(move |l| l.volume.state == state)
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        let mut ready = in_state(VolumeState::Ready);
         if ready.len() > 1 {
             return Err(ambiguous(name, &ready));
         }
         if let Some(located) = ready.pop() {
             return Ok(Some(located));
         }
-        if deleting {
-            return Err(being_deleted(name));
+        if let Some(unknown) = unknown {
+            return Err(unknown);
         }
-        unknown.map_or(Ok(None), Err)
+        let mut deleting = in_state(VolumeState::Deleting);
+        if deleting.len() > 1 {
+            return Err(ambiguous(name, &deleting));
+        }
+        Ok(deleting.pop())
     }
 }
 
@@ -67,12 +70,17 @@ fn ambiguous(name: &VolumeName, found: &[Located]) -> Error {
     .with_context("volume", name.as_str())
 }
 
-fn being_deleted(name: &VolumeName) -> Error {
+/// Neither absent nor there.
+fn being_removed(located: &Located) -> Error {
     Error::new(
         ErrorKind::Busy,
-        "a volume of this name is being removed; try again shortly",
+        format!(
+            "a remove of this volume has begun and not ended; remove it again to finish, or mount it to keep it (on {} it is {})",
+            located.member.backend.endpoint(),
+            located.volume.object
+        ),
     )
-    .with_context("volume", name.as_str())
+    .with_context("volume", located.volume.name.as_str())
 }
 
 /// Creates the volume, or finds it.
@@ -89,7 +97,10 @@ pub(crate) async fn create(
     if let Some(located) = destroyed {
         return Err(name_destroyed(&name, located));
     }
-    if let Some(located) = lookup.usable(&name)? {
+    if let Some(located) = lookup.single(&name)? {
+        if located.volume.state != VolumeState::Ready {
+            return Err(being_removed(&located));
+        }
         compatible(&located.volume, &options, &located)?;
         shared.known.remember(&located);
         return Ok(Outcome::AlreadySo(located.volume));
@@ -296,6 +307,9 @@ pub(crate) async fn expand(
         .locate(&name)
         .await?
         .ok_or_else(|| crate::engine::no_such(&name))?;
+    if located.volume.state != VolumeState::Ready {
+        return Err(being_removed(&located));
+    }
     let request = ExpandVolume {
         volume: located.volume,
         size,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -45,6 +46,8 @@ pub struct MemoryArray {
     id: ArrayId,
     capacity: Size,
     down: AtomicBool,
+    lose_publish: AtomicBool,
+    delay: Mutex<Duration>,
     serial: AtomicU64,
     formats: AtomicU64,
     objects: Mutex<BTreeMap<String, Object>>,
@@ -59,6 +62,8 @@ impl MemoryArray {
             id: ArrayId::new(Uuid::new_v4().to_string()),
             capacity,
             down: AtomicBool::new(false),
+            lose_publish: AtomicBool::new(false),
+            delay: Mutex::new(Duration::ZERO),
             serial: AtomicU64::new(0),
             formats: AtomicU64::new(0),
             objects: Mutex::new(BTreeMap::new()),
@@ -146,7 +151,46 @@ impl MemoryArray {
         Ok(())
     }
 
-    pub(super) fn reachable(&self) -> Result<()> {
+    /// Makes every answer take this long.
+    pub fn set_delay(&self, delay: Duration) {
+        *self.delay.lock().unwrap_or_else(PoisonError::into_inner) = delay;
+    }
+
+    /// Makes the next publish take effect and its answer be lost, or no longer does.
+    pub fn lose_next_publish(&self, lose: bool) {
+        self.lose_publish.store(lose, Ordering::SeqCst);
+    }
+
+    /// Leaves an object as a delete does that dies after its first step.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such object.
+    pub fn begin_delete(&self, object: &str, trash: &str) -> Result<()> {
+        let key = object.to_ascii_lowercase();
+        let id = self
+            .lock()
+            .get(&key)
+            .map(|object| object.id.clone())
+            .ok_or_else(gone)?;
+        self.rename(&id, trash, VolumeState::Deleting)
+    }
+
+    /// Fails the publish that has just taken effect, if its answer is to be lost.
+    pub(super) fn publish_answer(&self) -> Result<()> {
+        if self.lose_publish.swap(false, Ordering::SeqCst) {
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                "the array's answer was lost",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn reachable(&self) -> Result<()> {
+        let delay = *self.delay.lock().unwrap_or_else(PoisonError::into_inner);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         if self.down.load(Ordering::SeqCst) {
             return Err(
                 Error::new(ErrorKind::Unavailable, "the array does not answer")

@@ -227,7 +227,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn create(&self, request: CreateVolume) -> Result<Outcome<Volume>> {
-        self.array.reachable()?;
+        self.array.reachable().await?;
         let size = self.capabilities().round(request.size)?;
         let tentative = tentative_name(&self.namespace, request.nonce);
         let record = Record {
@@ -268,7 +268,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn get(&self, key: VolumeKey) -> Result<Option<Volume>> {
-        self.array.reachable()?;
+        self.array.reachable().await?;
         match key {
             VolumeKey::Name(name) => self.by_name(&name),
             VolumeKey::Id(id) => self.by_id(&id),
@@ -276,7 +276,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn list(&self, request: ListVolumes) -> Result<VolumePage> {
-        self.array.reachable()?;
+        self.array.reachable().await?;
         let limit = request.limit.unwrap_or(PAGE).clamp(1, PAGE);
         let after = request.after.as_deref().map(continuation).transpose()?;
         let objects = self.array.lock();
@@ -308,7 +308,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn expand(&self, request: ExpandVolume) -> Result<Outcome<Volume>> {
-        self.array.reachable()?;
+        self.array.reachable().await?;
         let size = self.capabilities().round(request.size)?;
         let changed = self.array.change(request.volume.id.object(), |object| {
             if object.state != VolumeState::Ready || self.is_foreign(object) {
@@ -333,7 +333,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn delete(&self, request: DeleteVolume) -> Result<Outcome<()>> {
-        self.array.reachable()?;
+        self.array.reachable().await?;
         let volume = &request.volume;
         let trash = trash_name(&self.namespace, &volume.name, Uuid::new_v4());
         let state = VolumeState::Destroyed;
@@ -357,7 +357,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn restore(&self, volume: &Volume) -> Result<Outcome<Volume>> {
-        self.array.reachable()?;
+        self.array.reachable().await?;
         let current = self.by_id(&volume.id)?.ok_or_else(gone)?;
         match current.state {
             VolumeState::Ready => return Ok(Outcome::AlreadySo(current)),
@@ -379,7 +379,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn held_by(&self, host: &Host) -> Result<Vec<HeldVolume>> {
-        self.array.reachable()?;
+        self.array.reachable().await?;
         let holder = host.object_name();
         let objects = self.array.lock();
         let held = objects
@@ -400,10 +400,10 @@ impl Backend for MemoryBackend {
     }
 
     async fn publish(&self, request: PublishVolume) -> Result<Outcome<Access>> {
-        self.array.reachable()?;
+        self.array.reachable().await?;
         let host = request.host.object_name();
         let volume = &request.volume;
-        self.array.change(volume.id.object(), |object| {
+        let outcome = self.array.change(volume.id.object(), |object| {
             let usable = object.state == VolumeState::Ready && !self.is_foreign(object);
             if object.object != volume.object || !usable {
                 return Err(gone());
@@ -447,11 +447,13 @@ impl Backend for MemoryBackend {
             } else {
                 Outcome::Done(access)
             })
-        })
+        })?;
+        self.array.publish_answer()?;
+        Ok(outcome)
     }
 
     async fn unpublish(&self, request: UnpublishVolume) -> Result<Outcome<()>> {
-        self.array.reachable()?;
+        self.array.reachable().await?;
         let host = request.host.object_name();
         let result = self.array.change(request.volume.object(), |object| {
             let before = object.hosts.len();
@@ -467,7 +469,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn published(&self, volume: &Volume) -> Result<Vec<Publication>> {
-        self.array.reachable()?;
+        self.array.reachable().await?;
         self.array.change(volume.id.object(), |object| {
             let holder = object
                 .record
@@ -488,7 +490,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn withdraw_format_grant(&self, volume: &Volume) -> Result<Outcome<()>> {
-        self.array.reachable()?;
+        self.array.reachable().await?;
         self.array.change(volume.id.object(), |object| {
             if self.is_foreign(object) {
                 return Err(gone());
@@ -506,7 +508,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn telemetry(&self) -> Result<Telemetry> {
-        self.array.reachable()?;
+        self.array.reachable().await?;
         let used = self.array.lock().values().fold(0, |sum: u64, object| {
             sum.saturating_add(object.size.bytes())
         });

@@ -13,7 +13,7 @@ use crate::name::VolumeName;
 use crate::select::{Candidate, Decision, PlacementRequest, Rejection, Selector, Verdict};
 use crate::size::Size;
 
-/// Filters in this order, the first that fails naming the reason: reachable, not draining, labels,
+/// Filters in this order, the first that fails naming the reason: attachable, reachable, not draining, labels,
 /// size limits, room. What passes is scored by the share of its capacity that is left after
 /// placing, headroom not counted as left; equal scores are ordered by a rendezvous hash of volume
 /// name and endpoint, so that many volumes spread over equal arrays and one volume always meets
@@ -79,6 +79,9 @@ impl Ranked<'_> {
 
 /// The candidate's score in [`SCORE_UNIT`]s, or the first filter that drops it.
 fn judge(request: &PlacementRequest, candidate: &Candidate) -> Result<u32, Rejection> {
+    if let Some(why) = &candidate.unsupported {
+        return Err(Rejection::Protocol(why.clone()));
+    }
     let telemetry = match &candidate.telemetry {
         Ok(telemetry) => telemetry,
         Err(why) => return Err(Rejection::Unreachable(why.clone())),

@@ -32,6 +32,7 @@ fn candidate(endpoint: &str, capacity_gib: u32, used_gib: u32) -> Candidate {
             used: Size::from_gib(used_gib),
         }),
         draining: false,
+        unsupported: None,
         recently_placed: Size::default(),
     }
 }

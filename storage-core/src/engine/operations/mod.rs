@@ -7,7 +7,6 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -41,22 +40,27 @@ struct Queue {
 #[derive(Debug)]
 struct Tail {
     what: String,
-    flight: Arc<dyn Any + Send + Sync>,
+    /// A `watch::Receiver<Answer<T>>` of the operation's own type.
+    answer: Box<dyn Any + Send + Sync>,
     finished: watch::Receiver<bool>,
 }
 
+/// What is asked for, of which volume, and how long the caller waits.
 #[derive(Debug)]
-struct Flight<T> {
-    answer: watch::Receiver<Answer<T>>,
-    waiters: AtomicUsize,
+pub(crate) struct Call<'a> {
+    name: &'a VolumeName,
+    /// The operation with its arguments: equal text means that joining gives the same.
+    what: String,
+    deadline: Instant,
 }
 
-/// Counts a caller that waits, for as long as it does.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+impl<'a> Call<'a> {
+    pub(crate) fn new(name: &'a VolumeName, what: impl Into<String>, deadline: Instant) -> Self {
+        Self {
+            name,
+            what: what.into(),
+            deadline,
+        }
     }
 }
 
@@ -81,34 +85,6 @@ impl Drop for Slot {
     }
 }
 
-/// What is asked for, of which volume, and how long the caller waits.
-#[derive(Debug)]
-pub(crate) struct Call<'a> {
-    pub(crate) name: &'a VolumeName,
-    /// The operation with its arguments: equal text means that joining gives the same.
-    pub(crate) what: String,
-    pub(crate) deadline: Instant,
-}
-
-impl<'a> Call<'a> {
-    pub(crate) fn new(name: &'a VolumeName, what: impl Into<String>, deadline: Instant) -> Self {
-        Self {
-            name,
-            what: what.into(),
-            deadline,
-        }
-    }
-}
-
-/// What a finished operation tells about its callers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Audience {
-    /// Somebody waited for the answer.
-    Present,
-    /// Everybody's deadline passed before.
-    Gone,
-}
-
 impl Operations {
     /// Runs `work` for the volume after everything that was asked for before, or joins the same
     /// operation if that is last in line.
@@ -121,29 +97,12 @@ impl Operations {
         T: Clone + Send + Sync + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        self.run_then(call, work, |_, _| {}).await
-    }
-
-    /// As [`Self::run`]; `epilogue` runs in the task right after the answer was given, told
-    /// whether anybody was still there to take it and whether the work succeeded.
-    ///
-    /// # Errors
-    /// As [`Self::run`].
-    pub(crate) async fn run_then<T, F, E>(&self, call: Call<'_>, work: F, epilogue: E) -> Result<T>
-    where
-        T: Clone + Send + Sync + 'static,
-        F: Future<Output = Result<T>> + Send + 'static,
-        E: FnOnce(Audience, bool) + Send + 'static,
-    {
         let Call {
             name,
             what,
             deadline,
         } = call;
-        let flight = self.submit(name, &what, work, epilogue)?;
-        flight.waiters.fetch_add(1, Ordering::SeqCst);
-        let _waiting = Waiting(&flight.waiters);
-        let mut answer = flight.answer.clone();
+        let mut answer = self.submit(name, &what, work)?;
         let outcome = timeout_at(deadline, answer.wait_for(Option::is_some)).await;
         match outcome {
             Ok(Ok(value)) => match value.as_ref() {
@@ -160,22 +119,20 @@ impl Operations {
         }
     }
 
-    fn submit<T, F, E>(
+    fn submit<T, F>(
         &self,
         name: &VolumeName,
         what: &str,
         work: F,
-        epilogue: E,
-    ) -> Result<Arc<Flight<T>>>
+    ) -> Result<watch::Receiver<Answer<T>>>
     where
         T: Clone + Send + Sync + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
-        E: FnOnce(Audience, bool) + Send + 'static,
     {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = queues.entry(name.clone()).or_default();
-        if let Some(flight) = queue.tail.as_ref().and_then(|tail| tail.join(what)) {
-            return Ok(flight);
+        if let Some(answer) = queue.tail.as_ref().and_then(|tail| tail.join(what)) {
+            return Ok(answer);
         }
         if queue.pending >= QUEUE_MAX {
             return Err(Error::new(
@@ -186,16 +143,11 @@ impl Operations {
         }
         queue.pending += 1;
         let before = queue.tail.as_ref().map(|tail| tail.finished.clone());
-        let (answer_to, answer) = watch::channel(None);
+        let (answer_to, answer) = watch::channel::<Answer<T>>(None);
         let (finished_to, finished) = watch::channel(false);
-        let flight = Arc::new(Flight {
-            answer,
-            waiters: AtomicUsize::new(0),
-        });
-        let erased: Arc<dyn Any + Send + Sync> = Arc::<Flight<T>>::clone(&flight);
         queue.tail = Some(Tail {
             what: what.to_owned(),
-            flight: erased,
+            answer: Box::new(answer.clone()),
             finished,
         });
         drop(queues);
@@ -204,8 +156,7 @@ impl Operations {
             name: name.clone(),
             finished: finished_to,
         };
-        let own = Arc::clone(&flight);
-        let task = async move {
+        drop(self.tasks.spawn(async move {
             let _slot = slot;
             if let Some(mut before) = before {
                 // An error means that the one before is gone, which is what is waited for.
@@ -213,17 +164,9 @@ impl Operations {
                     tracing::debug!("the operation before ended without a word");
                 }
             }
-            let result = work.await.map_err(Arc::new);
-            let succeeded = result.is_ok();
-            let audience = match own.waiters.load(Ordering::SeqCst) {
-                0 => Audience::Gone,
-                _ => Audience::Present,
-            };
-            answer_to.send_replace(Some(result));
-            epilogue(audience, succeeded);
-        };
-        drop(self.tasks.spawn(task));
-        Ok(flight)
+            answer_to.send_replace(Some(work.await.map_err(Arc::new)));
+        }));
+        Ok(answer)
     }
 
     /// Waits until nothing is under way, at most until the deadline; returns whether that is so.
@@ -236,15 +179,12 @@ impl Operations {
 }
 
 impl Tail {
-    fn join<T: Send + Sync + 'static>(&self, what: &str) -> Option<Arc<Flight<T>>> {
+    /// The answer to wait for, if this is the same operation and it is not answered yet: an
+    /// answer that was given already belongs to the calls before this one.
+    fn join<T: Send + Sync + 'static>(&self, what: &str) -> Option<watch::Receiver<Answer<T>>> {
         let joinable = self.what == what && !*self.finished.borrow();
-        if !joinable {
-            return None;
-        }
-        let flight = Arc::clone(&self.flight).downcast::<Flight<T>>().ok()?;
-        // An answer that was given already belongs to the calls before this one.
-        let answered = flight.answer.borrow().is_some();
-        (!answered).then_some(flight)
+        let answer = self.answer.downcast_ref::<watch::Receiver<Answer<T>>>()?;
+        (joinable && answer.borrow().is_none()).then(|| answer.clone())
     }
 }
 

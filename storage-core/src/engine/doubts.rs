@@ -1,0 +1,67 @@
+//! Connections that may exist at an array without this host using them.
+//!
+//! A publish whose answer was lost, or a process that died between publish and the ledger's first
+//! record, may have left this host connected. Nothing is mounted then, and the connection would
+//! keep every other host out. Each is taken away in its volume's line, unless the volume turns
+//! out to be attached by then; after a lost answer it is looked at again for a while, as the
+//! request itself may be executed late.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::backend::HeldVolume;
+use crate::volume::VolumeId;
+
+/// How late a request may still be executed. Arrays and the boxes before them give up after a
+/// few minutes; this is generous.
+const LATE_MAX: Duration = Duration::from_secs(600);
+
+/// The volumes in doubt.
+#[derive(Debug, Default)]
+pub(crate) struct Doubts(Mutex<HashMap<VolumeId, Doubt>>);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Doubt {
+    pub(crate) held: HeldVolume,
+    until: Instant,
+}
+
+impl Doubt {
+    /// Whether a late request can no longer undo what is seen now.
+    pub(crate) fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+}
+
+impl Doubts {
+    fn lock(&self) -> MutexGuard<'_, HashMap<VolumeId, Doubt>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A publish whose fate is open: it may yet be executed.
+    pub(crate) fn publish_may_come(&self, held: HeldVolume) {
+        let until = Instant::now() + LATE_MAX;
+        self.lock()
+            .insert(held.volume.clone(), Doubt { held, until });
+    }
+
+    /// A connection that was seen, and that this host has no record of.
+    pub(crate) fn seen(&self, held: HeldVolume) {
+        let doubt = Doubt {
+            held: held.clone(),
+            until: Instant::now(),
+        };
+        self.lock().entry(held.volume).or_insert(doubt);
+    }
+
+    pub(crate) fn settle(&self, volume: &VolumeId) {
+        self.lock().remove(volume);
+    }
+
+    pub(crate) fn all(&self) -> Vec<Doubt> {
+        self.lock().values().cloned().collect()
+    }
+}

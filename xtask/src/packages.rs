@@ -1,7 +1,7 @@
 //! The Debian packages that a command needs: which are missing, why they are needed, installed.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
@@ -109,10 +109,14 @@ pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
-/// Whether a program is installed, in PATH or in the folders that only root has there.
-pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
+/// Whether a program is installed: in PATH, in the folders that only root has there, or where
+/// cargo installs and finds its own commands.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
+    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
+    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from).or(home);
     std::env::split_paths(&path)
+        .chain(cargo.map(|cargo| cargo.join("bin")))
         .chain(
             ["/usr/local/sbin", "/usr/sbin", "/sbin"]
                 .iter()

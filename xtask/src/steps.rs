@@ -14,18 +14,23 @@ pub(crate) enum Outcome {
 }
 
 /// What cargo's test programs reported.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) passed: usize,
     pub(crate) failed: usize,
     pub(crate) skipped: usize,
+    /// What failed: tests by their names, and what cargo says of whole programs.
+    pub(crate) failures: Vec<String>,
 }
 
 impl Counts {
-    /// Takes in one line of output: a `test result:` of a test program, or a test's `SKIPPED:`.
+    /// Takes in one line of output, of the test programs or of cargo.
     pub(crate) fn read(&mut self, line: &str) {
         if line.trim_start().starts_with("SKIPPED: ") {
             self.skipped += 1;
+        }
+        if let Some(failure) = failure(line) {
+            self.failures.push(failure);
         }
         let Some(result) = line.strip_prefix("test result: ") else {
             return;
@@ -46,6 +51,36 @@ impl Counts {
             }
         }
     }
+
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.failures.extend(other.failures);
+    }
+}
+
+/// What the line says that failed, if it does.
+fn failure(line: &str) -> Option<String> {
+    let line = line.trim();
+    // a test: `test sizes::tests::rounding ... FAILED`
+    if let Some(name) = line
+        .strip_prefix("test ")
+        .and_then(|rest| rest.strip_suffix(" ... FAILED"))
+    {
+        return Some(format!("test {name}"));
+    }
+    // cargo, of a program with failed tests, or which crashed and named none
+    if let Some(target) = line.strip_prefix("error: test failed, to rerun pass ") {
+        return Some(format!("cargo test {}", target.trim_matches('`')));
+    }
+    if let Some(how) = line.strip_prefix("process didn't exit successfully: ") {
+        let signal = how.rfind("(signal").and_then(|at| how.get(at..))?;
+        return Some(format!("a test program crashed {signal}"));
+    }
+    line.strip_prefix("error: ")
+        .filter(|text| text.starts_with("could not compile"))
+        .map(ToOwned::to_owned)
 }
 
 #[derive(Debug)]
@@ -101,9 +136,7 @@ impl Steps {
             }
             Outcome::Failed(_) | Outcome::Passed => {}
         }
-        self.counts.passed += counts.passed;
-        self.counts.failed += counts.failed;
-        self.counts.skipped += counts.skipped;
+        self.counts.add(counts);
         self.steps.push(Step {
             name: name.to_owned(),
             outcome,
@@ -111,7 +144,8 @@ impl Steps {
         });
     }
 
-    /// Prints what happened; the last line has the counts and nothing else. True if nothing failed.
+    /// Prints what happened, by name what failed; the last line has the counts and nothing else.
+    /// True if nothing failed.
     pub(crate) fn summary(&self) -> bool {
         (self.say)("\n=== summary");
         for line in self.lines() {
@@ -144,7 +178,12 @@ impl Steps {
             passed,
             failed,
             skipped,
-        } = self.counts;
+            failures,
+        } = &self.counts;
+        if !failures.is_empty() {
+            lines.push("failed:".to_owned());
+            lines.extend(failures.iter().map(|failure| format!("  {failure}")));
+        }
         lines.push(format!(
             "{passed} passed, {failed} failed, {skipped} skipped"
         ));
@@ -176,14 +215,34 @@ mod tests {
         ] {
             counts.read(line);
         }
-        assert_eq!(
-            counts,
-            Counts {
-                passed: 15,
-                failed: 1,
-                skipped: 4
-            }
-        );
+        assert_eq!((counts.passed, counts.failed, counts.skipped), (15, 1, 4));
+        assert!(counts.failures.is_empty(), "{:?}", counts.failures);
+    }
+
+    #[test]
+    fn what_failed_is_named() {
+        let mut counts = Counts::default();
+        for line in [
+            "test luns::tests::x ... ok",
+            "test luns::tests::y ... FAILED",
+            "test src/lib.rs - Name (line 12) ... FAILED",
+            "error: test failed, to rerun pass `-p lab --test it`",
+            "  process didn't exit successfully: `/x/deps/it-1 --show-output` (exit status: 101)",
+            "  process didn't exit successfully: `/x/deps/it-1` (signal: 6, SIGABRT: abort)",
+            "error: could not compile `lab` (lib) due to 1 previous error",
+            "error: 2 targets failed:",
+            "panicked: error: could not find it",
+        ] {
+            counts.read(line);
+        }
+        let expected = [
+            "test luns::tests::y",
+            "test src/lib.rs - Name (line 12)",
+            "cargo test -p lab --test it",
+            "a test program crashed (signal: 6, SIGABRT: abort)",
+            "could not compile `lab` (lib) due to 1 previous error",
+        ];
+        assert_eq!(counts.failures, expected);
     }
 
     #[test]
@@ -194,13 +253,19 @@ mod tests {
             counts.read("test result: ok. 5 passed; 0 failed; 0 ignored");
             Ok(Outcome::Passed)
         });
+        steps.run_counting("docs", |counts| {
+            counts.read("test a::b ... FAILED");
+            counts.read("test result: FAILED. 0 passed; 1 failed; 0 ignored");
+            Ok(Outcome::Failed("exit 101".to_owned()))
+        });
         steps.run("format", || Ok(Outcome::Failed("exit 1".to_owned())));
         steps.run("rules", || Ok(Outcome::Skipped("not installed".to_owned())));
         let lines = steps.lines();
         assert_eq!(
             lines.last().map(String::as_str),
-            Some("5 passed, 1 failed, 1 skipped")
+            Some("5 passed, 2 failed, 1 skipped")
         );
+        assert!(lines.contains(&"  test a::b".to_owned()), "{lines:?}");
         assert!(!steps.summary());
         assert!(
             lines.iter().any(|line| line.contains("format  FAILED ")),

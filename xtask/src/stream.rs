@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -47,50 +47,79 @@ pub(crate) fn show(mut command: Command) -> Result<ExitStatus> {
     status.with_context(|| format!("run {}", line_of(&command)))
 }
 
-/// Runs a program, shows its standard output line by line and hands each line to `read`.
+/// Runs a program, shows its two outputs line by line and hands each line to `read`.
 ///
 /// # Errors
-/// When it cannot be started, or is silent and busy beyond the deadline.
+/// When it cannot be started, or is busy beyond the deadline.
 pub(crate) fn show_and_read(
     mut command: Command,
     mut read: impl FnMut(&str),
 ) -> Result<ExitStatus> {
     announce(&command);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let (stdin, stdout, stderr) = (Stdio::null(), Stdio::piped(), Stdio::piped());
+    let child = command.stdin(stdin).stdout(stdout).stderr(stderr).spawn();
     let mut child = child.with_context(|| format!("start {}", line_of(&command)))?;
-    let stdout = child.stdout.take().context("a piped output")?;
     let (send, lines) = channel();
-    let reader = std::thread::spawn(move || {
-        let mut stdout = BufReader::new(stdout);
-        let mut line = Vec::new();
-        while let Ok(1..) = stdout.read_until(b'\n', &mut line) {
-            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-            line.clear();
-            if send.send(text).is_err() {
-                break;
-            }
-        }
-    });
+    let stdout = child.stdout.take().context("a piped output")?;
+    read_lines(stdout, Stream::Output, send.clone());
+    let stderr = child.stderr.take().context("a piped error output")?;
+    read_lines(stderr, Stream::Errors, send);
     let deadline = Instant::now() + DEADLINE;
     loop {
-        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(line) => {
-                let mut out = std::io::stdout().lock();
-                writeln!(out, "{line}").context("write to the standard output")?;
+        match lines.recv_timeout(QUIET) {
+            Ok((stream, line)) => {
+                stream.show(&line).context("pass on the output")?;
                 read(&line);
             }
             Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                child.kill().context("end a program that takes too long")?;
-                child.wait().context("wait for a program that was ended")?;
-                bail!("{}: ended after {DEADLINE:?}", line_of(&command));
-            }
+            // what a test left running may hold the outputs open for ever
+            Err(RecvTimeoutError::Timeout) if child.try_wait()?.is_some() => break,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if Instant::now() > deadline {
+            child.kill().context("end a program that takes too long")?;
+            child.wait().context("wait for a program that was ended")?;
+            bail!("{}: ended after {DEADLINE:?}", line_of(&command));
         }
     }
-    if reader.join().is_err() {
-        bail!("{}: its output could not be read", line_of(&command));
-    }
     child.wait().context("wait for a program")
+}
+
+/// How long an output is waited for before the program itself is looked at.
+const QUIET: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone, Copy)]
+enum Stream {
+    Output,
+    Errors,
+}
+
+impl Stream {
+    fn show(self, line: &str) -> std::io::Result<()> {
+        match self {
+            Self::Output => writeln!(std::io::stdout().lock(), "{line}"),
+            Self::Errors => writeln!(std::io::stderr().lock(), "{line}"),
+        }
+    }
+}
+
+/// Reads in a thread of its own, which ends with the output.
+fn read_lines(
+    from: impl std::io::Read + Send + 'static,
+    stream: Stream,
+    send: Sender<(Stream, String)>,
+) {
+    drop(std::thread::spawn(move || {
+        let mut from = BufReader::new(from);
+        let mut line = Vec::new();
+        while let Ok(1..) = from.read_until(b'\n', &mut line) {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            line.clear();
+            if send.send((stream, text)).is_err() {
+                break;
+            }
+        }
+    }));
 }
 
 /// Runs a program and returns its output; its error output is shown.
@@ -123,4 +152,26 @@ fn line_of(command: &Command) -> String {
         line.push_str(&argument.to_string_lossy());
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_outputs_are_read_and_what_is_left_running_is_not_waited_for() {
+        let script = "echo err >&2; sleep 60 & echo $!; exit 3";
+        let mut lines = Vec::new();
+        let start = Instant::now();
+        let status = show_and_read(program("sh", &["-c", script]), |line| {
+            lines.push(line.to_owned());
+        });
+        let took = start.elapsed();
+        assert_eq!(status.unwrap().code(), Some(3));
+        lines.sort();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert_eq!(lines[1], "err");
+        assert!(show(program("kill", &[&lines[0]])).unwrap().success());
+        assert!(took < Duration::from_secs(30), "{took:?}");
+    }
 }

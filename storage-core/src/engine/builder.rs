@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::attach::Attacher;
 use crate::backend::Backend;
+use crate::clock::{Clock, SystemClock};
 use crate::engine::callers::Callers;
 use crate::engine::doubts::Doubts;
 use crate::engine::fleet::Fleet;
@@ -48,6 +49,7 @@ pub struct EngineBuilder {
     backends: Vec<Arc<dyn Backend>>,
     attacher: Arc<dyn Attacher>,
     selector: Arc<dyn Selector>,
+    clock: Arc<dyn Clock>,
     draining: HashSet<String>,
     settings: EngineSettings,
 }
@@ -58,6 +60,7 @@ impl EngineBuilder {
             backends,
             attacher,
             selector: Arc::new(DefaultSelector),
+            clock: Arc::new(SystemClock),
             draining: HashSet::new(),
             settings: EngineSettings::default(),
         }
@@ -67,6 +70,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn selector(mut self, selector: Arc<dyn Selector>) -> Self {
         self.selector = selector;
+        self
+    }
+
+    /// Replaces the machine's clock: what the time in a volume's record is read from.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -99,6 +109,7 @@ impl EngineBuilder {
             fleet: Arc::new(Fleet::new(members, self.settings.ask_limit)),
             attacher: self.attacher,
             selector: self.selector,
+            clock: self.clock,
             known: Arc::new(Known::default()),
             settings: self.settings,
             releases: Notify::new(),

@@ -32,6 +32,7 @@ pub use inventory::Inventory;
 
 use crate::attach::{Attacher, Attachment, AttachmentState};
 use crate::backend::Backend;
+use crate::clock::Clock;
 use crate::engine::callers::Callers;
 use crate::engine::doubts::Doubts;
 use crate::engine::fleet::{Fleet, Located};
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) attacher: Arc<dyn Attacher>,
     pub(crate) selector: Arc<dyn Selector>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) known: Arc<Known>,
     pub(crate) settings: EngineSettings,
     /// Wakes the background work that tells arrays about released volumes.

@@ -6,6 +6,7 @@
 //! [`place`].
 
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use uuid::Uuid;
 
@@ -172,7 +173,7 @@ async fn place(
         let Some(member) = shared.fleet.by_endpoint(endpoint) else {
             continue;
         };
-        let attempt = attempt(&name, size, &options, &explanation);
+        let attempt = attempt(shared, &request, &options, &explanation);
         member.place(size);
         match member.backend.create(attempt).await {
             Ok(outcome) => {
@@ -197,21 +198,32 @@ async fn place(
     Err(nobody(&name, &explanation, refusals))
 }
 
+/// One attempt on one array, under a nonce and with a file system UUID of its own.
 fn attempt(
-    name: &VolumeName,
-    size: Size,
+    shared: &Shared,
+    request: &PlacementRequest,
     options: &VolumeOptions,
     explanation: &str,
 ) -> CreateVolume {
-    let mut attributes = Labels::new();
-    attributes.insert("placement".to_owned(), explanation.to_owned());
+    let by = concat!("fairlead ", env!("CARGO_PKG_VERSION"));
+    let mut attributes = Labels::from([
+        (
+            "created-by".to_owned(),
+            format!("{by} on {}", shared.attacher.host().object_name()),
+        ),
+        (
+            "created-at".to_owned(),
+            time_for_people(shared.clock.now_ms()),
+        ),
+        ("placement".to_owned(), explanation.to_owned()),
+    ]);
     let selector = options.selector.to_string();
     if !selector.is_empty() {
         attributes.insert("volume_label_selector".to_owned(), selector);
     }
     CreateVolume {
-        name: name.clone(),
-        size,
+        name: request.name.clone(),
+        size: request.size,
         filesystem: options.filesystem.clone(),
         format_grant: Some(FormatGrant {
             filesystem: options.filesystem.kind,
@@ -220,6 +232,12 @@ fn attempt(
         attributes,
         nonce: Uuid::new_v4(),
     }
+}
+
+/// RFC 3339, to the second. The format ends with the year 9999.
+fn time_for_people(ms: u64) -> String {
+    let time = UNIX_EPOCH + Duration::from_millis(ms.min(253_402_300_799_000));
+    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 /// The error when no array made the volume: the last refusal's kind, and all of them in words.

@@ -104,6 +104,60 @@ async fn a_volume_lives_from_create_to_remove() {
     assert!(arrays.iter().all(|array| array.objects().is_empty()));
 }
 
+#[derive(Debug)]
+struct FixedClock;
+
+impl crate::Clock for FixedClock {
+    fn now_ms(&self) -> u64 {
+        1_000_000_000_000
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_says_who_made_it_when_and_why_there() {
+    let array = MemoryArray::new("array-a", Size::from_gib(100));
+    let namespace = Namespace::new("test").unwrap();
+    let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::new(Arc::clone(&array), namespace));
+    let host = Host::new("one", "one", Initiators::default());
+    let attacher = Arc::new(MemoryAttacher::new(host, vec![array]));
+    let engine = Engine::builder(vec![backend], attacher)
+        .clock(Arc::new(FixedClock))
+        .build();
+    let made = engine
+        .create(name("v"), options(&[]), soon())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(made.attributes["created-at"], "2001-09-09T01:46:40Z");
+    assert!(
+        made.attributes["created-by"].contains("on one-"),
+        "{:?}",
+        made.attributes
+    );
+    assert!(made.attributes["placement"].contains("array-a"));
+}
+
+/// The budget of an idle node: two calls a minute to each array, mean over an hour.
+#[tokio::test(start_paused = true)]
+async fn an_idle_node_asks_each_array_at_most_twice_a_minute() {
+    let arrays = arrays();
+    let node = node(&arrays, "one");
+    for index in 0..50 {
+        let _made = node
+            .engine
+            .create(name(&format!("v{index}")), options(&[]), soon())
+            .await;
+    }
+    node.engine.start().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let before: Vec<u64> = arrays.iter().map(|array| array.calls()).collect();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    for (array, before) in arrays.iter().zip(before) {
+        let calls = array.calls() - before;
+        assert!((1..=120).contains(&calls), "{calls} calls in an idle hour");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn create_is_idempotent_and_refuses_another_size() {
     let arrays = arrays();

@@ -47,6 +47,7 @@ pub struct MemoryArray {
     capacity: Size,
     down: AtomicBool,
     lose_publish: AtomicBool,
+    calls: AtomicU64,
     delay: Mutex<Duration>,
     serial: AtomicU64,
     formats: AtomicU64,
@@ -63,6 +64,7 @@ impl MemoryArray {
             capacity,
             down: AtomicBool::new(false),
             lose_publish: AtomicBool::new(false),
+            calls: AtomicU64::new(0),
             delay: Mutex::new(Duration::ZERO),
             serial: AtomicU64::new(0),
             formats: AtomicU64::new(0),
@@ -151,6 +153,12 @@ impl MemoryArray {
         Ok(())
     }
 
+    /// How many calls it was asked, ever.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     /// Makes every answer take this long.
     pub fn set_delay(&self, delay: Duration) {
         *self.delay.lock().unwrap_or_else(PoisonError::into_inner) = delay;
@@ -187,6 +195,7 @@ impl MemoryArray {
     }
 
     pub(super) async fn reachable(&self) -> Result<()> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
         let delay = *self.delay.lock().unwrap_or_else(PoisonError::into_inner);
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;

@@ -1,6 +1,7 @@
 //! Putting an engine together.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -116,6 +117,7 @@ impl EngineBuilder {
             doubts: Doubts::default(),
             callers: Callers::default(),
             mounted: Mutex::new(HashMap::new()),
+            mount_changes: AtomicU64::new(0),
         };
         Arc::new(Engine {
             shared: Arc::new(shared),

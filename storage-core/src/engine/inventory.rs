@@ -44,6 +44,8 @@ struct State {
     /// Sorted, as listings are: they are asked for far more often than volumes are made.
     by_name: BTreeMap<VolumeName, Entry>,
     listed: HashMap<String, Instant>,
+    /// Counts changes, so that what was made from a snapshot is known to be current.
+    changes: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -51,6 +53,14 @@ struct Entry {
     volume: Arc<Volume>,
     member: Arc<Member>,
     seen: Instant,
+}
+
+impl State {
+    fn age(&self, arrays: usize) -> Option<Duration> {
+        let complete = self.listed.len() >= arrays;
+        let ages = self.listed.values().map(Instant::elapsed);
+        ages.max().filter(|_| complete)
+    }
 }
 
 /// The cache behind [`Inventory`].
@@ -80,6 +90,7 @@ impl Known {
         };
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.by_name.insert(located.volume.name.clone(), entry);
+        state.changes += 1;
     }
 
     /// Forgets the name if it still stands for that volume.
@@ -91,7 +102,19 @@ impl Known {
             .is_some_and(|entry| entry.volume.id == *id)
         {
             state.by_name.remove(name);
+            state.changes += 1;
         }
+    }
+
+    /// How often a snapshot has changed otherwise than by growing older.
+    pub(crate) fn changes(&self) -> u64 {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.changes
+    }
+
+    pub(crate) fn age(&self, arrays: usize) -> Option<Duration> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.age(arrays)
     }
 
     pub(crate) fn snapshot(&self, arrays: usize) -> Inventory {
@@ -101,13 +124,7 @@ impl Known {
             .values()
             .map(|entry| Arc::clone(&entry.volume))
             .collect();
-        let complete = state.listed.len() >= arrays;
-        let age = state
-            .listed
-            .values()
-            .map(Instant::elapsed)
-            .max()
-            .filter(|_| complete);
+        let age = state.age(arrays);
         drop(state);
         Inventory { volumes, age }
     }
@@ -140,6 +157,7 @@ impl Known {
         state
             .listed
             .insert(member.backend.endpoint().to_owned(), Instant::now());
+        state.changes += 1;
     }
 
     /// Lists one array completely; returns the number of calls that it took.

@@ -19,6 +19,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +64,7 @@ pub(crate) struct Shared {
     pub(crate) callers: Callers,
     /// Where volumes are mounted, as their operations leave it.
     mounted: Mutex<HashMap<VolumeName, PathBuf>>,
+    mount_changes: AtomicU64,
 }
 
 impl Shared {
@@ -84,6 +86,8 @@ impl Shared {
             Some(path) => mounted.insert(name.clone(), path),
             None => mounted.remove(name),
         };
+        // With the lock held: whoever sees the old count sees the old map, or looks again.
+        self.mount_changes.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -190,6 +194,21 @@ impl Engine {
         self.shared
             .known
             .snapshot(self.shared.fleet.members().len())
+    }
+
+    /// The age of [`Self::inventory`] alone; no waiting.
+    #[must_use]
+    pub fn inventory_age(&self) -> Option<Duration> {
+        self.shared.known.age(self.shared.fleet.members().len())
+    }
+
+    /// A number that is another one whenever [`Self::inventory`], but for its age, or a
+    /// [`Self::mountpoint`] may be another one. Read it before them, and what is made from them
+    /// is good for as long as it stays.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        let mounts = self.shared.mount_changes.load(Ordering::SeqCst);
+        self.shared.known.changes().wrapping_add(mounts)
     }
 
     /// Gives this host the volume and mounts it; returns the mount point.

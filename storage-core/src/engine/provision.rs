@@ -19,7 +19,7 @@ use crate::label::Labels;
 use crate::name::VolumeName;
 use crate::options::VolumeOptions;
 use crate::outcome::Outcome;
-use crate::select::PlacementRequest;
+use crate::select::{Candidate, PlacementRequest};
 use crate::size::Size;
 use crate::volume::{FormatGrant, Ownership, Volume, VolumeState};
 
@@ -163,9 +163,7 @@ async fn place(
         size,
         selector: options.selector.clone(),
     };
-    let decision = shared
-        .selector
-        .select(&request, &shared.fleet.candidates().await);
+    let decision = shared.selector.select(&request, &candidates(shared).await);
     let explanation = decision.explain();
     tracing::info!(volume = %name, decision = %explanation, "placement decided");
     let mut refusals = Vec::new();
@@ -238,6 +236,17 @@ fn attempt(
 fn time_for_people(ms: u64) -> String {
     let time = UNIX_EPOCH + Duration::from_millis(ms.min(253_402_300_799_000));
     humantime::format_rfc3339_seconds(time).to_string()
+}
+
+/// Every array, with those marked whose volumes this host cannot attach: what was placed there
+/// could never be mounted here.
+async fn candidates(shared: &Shared) -> Vec<Candidate> {
+    let mut candidates = shared.fleet.candidates().await;
+    for candidate in &mut candidates {
+        let supported = shared.attacher.supports(candidate.capabilities.protocol);
+        candidate.unsupported = supported.err().map(|error| error.message().to_owned());
+    }
+    candidates
 }
 
 /// The error when no array made the volume: the last refusal's kind, and all of them in words.

@@ -661,3 +661,29 @@ async fn a_stray_beside_the_holder_takes_nothing_down() {
         AttachmentState::Mounted
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_made_from_the_inventory_is_known_to_be_out_of_date() {
+    let arrays = arrays();
+    let node = node(&arrays, "one");
+    let engine = &node.engine;
+    let mut before = engine.changes();
+    let mut changed = || {
+        let now = engine.changes();
+        std::mem::replace(&mut before, now) != now
+    };
+    assert!(!changed());
+    let _made = engine.create(name("v"), options(&[]), soon()).await;
+    assert!(changed());
+    assert!(engine.known(&name("v")).is_some() && !changed());
+    engine.mount(name("v"), soon()).await.unwrap();
+    assert!(changed());
+    engine.unmount(name("v"), soon()).await.unwrap();
+    assert!(changed());
+    let _gone = engine.remove(name("v"), soon()).await.unwrap();
+    assert!(changed());
+    engine.start().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(changed(), "listed for the first time");
+    assert_eq!(engine.inventory_age(), engine.inventory().age);
+}

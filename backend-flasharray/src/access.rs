@@ -82,6 +82,7 @@ impl FromStr for Network {
 pub(crate) enum Way {
     Iscsi { networks: Vec<Network> },
     Loop { folder: PathBuf },
+    NotBuilt(Protocol),
 }
 
 impl Way {
@@ -103,6 +104,7 @@ impl Way {
                     folder.display()
                 ),
             )),
+            San::NotBuilt(protocol) => Ok(Self::NotBuilt(*protocol)),
         }
     }
 
@@ -110,6 +112,7 @@ impl Way {
         match self {
             Self::Iscsi { .. } => Protocol::Iscsi,
             Self::Loop { .. } => Protocol::Loop,
+            Self::NotBuilt(protocol) => *protocol,
         }
     }
 

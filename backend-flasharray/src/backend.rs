@@ -8,8 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use storage_core::{
     Access, Backend, Capabilities, CreateVolume, DeleteVolume, Error, ErrorKind, ExpandVolume,
-    Labels, ListVolumes, Namespace, Outcome, Publication, PublishVolume, Result, Size, Telemetry,
-    UnpublishVolume, Volume, VolumeId, VolumeKey, VolumePage,
+    HeldVolume, Host, Labels, ListVolumes, Namespace, Outcome, Publication, PublishVolume, Result,
+    Size, Telemetry, UnpublishVolume, Volume, VolumeId, VolumeKey, VolumePage,
 };
 use storage_http::{Calls, Client, ClientConfig};
 use tokio::sync::Mutex;
@@ -273,6 +273,16 @@ impl Backend for FlashArray {
     async fn unpublish(&self, request: UnpublishVolume) -> Result<Outcome<()>> {
         let result = self.unpublish_volume(&request).await;
         result.map_err(|error| self.named(error, "unpublish volume"))
+    }
+
+    async fn restore(&self, volume: &Volume) -> Result<Outcome<Volume>> {
+        let result = self.restore_volume(volume).await;
+        result.map_err(|error| self.named(error, "restore volume"))
+    }
+
+    async fn held_by(&self, host: &Host) -> Result<Vec<HeldVolume>> {
+        let result = self.volumes_of(host).await;
+        result.map_err(|error| self.named(error, "look up what the host can reach"))
     }
 
     async fn published(&self, volume: &Volume) -> Result<Vec<Publication>> {

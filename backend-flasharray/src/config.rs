@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use storage_core::{Labels, Namespace, Secret};
+use storage_core::{Labels, Namespace, Protocol, Secret};
 use storage_http::{Limits, RetryPolicy, Timeouts, Trust};
 
 /// How hosts reach this array's volumes.
@@ -21,6 +21,9 @@ pub enum San {
         /// The folder with one folder a host: absolute, the same on every host.
         folder: PathBuf,
     },
+    /// A transport that cannot be served yet. The array is asked about names and its volumes are
+    /// made and removed as on any other; a publish is `Unsupported`.
+    NotBuilt(Protocol),
 }
 
 /// One array, one namespace.

@@ -5,7 +5,10 @@
 //! 3. PATCH the name: the array does that in one atomic step and refuses a name that is taken.
 //!    Only then is the volume acknowledged.
 //!
-//! A lost answer is resolved by reading, never by guessing. The array ignores case and knows no
+//! A lost answer is resolved by reading, never by guessing. Step 3 and the cleaning up go by the
+//! tentative name, which is this attempt's alone: whichever comes first leaves the other nothing
+//! to find, so a volume that has its name is never cleaned up, and what is executed late changes
+//! nothing. Once the answer of a rename was lost, an end without proof is `Timeout`. The array ignores case and knows no
 //! namespaces, so the preferred name may be taken by an object that is not this name's volume;
 //! then the alternative one is tried.
 
@@ -33,7 +36,7 @@ const COMMIT_ROUNDS: usize = 3;
 enum Commit {
     /// The volume has the name.
     Done(WireVolume),
-    /// The name is another object's.
+    /// The name is another object's, or was this volume's already.
     Taken,
 }
 
@@ -78,12 +81,7 @@ impl FlashArray {
         let exact = found
             .into_iter()
             .find(|volume| volume.name == name && !volume.destroyed);
-        exact.ok_or_else(|| {
-            Error::new(
-                ErrorKind::Unavailable,
-                "the array lost the volume that it had made",
-            )
-        })
+        exact.ok_or_else(lost_volume)
     }
 
     /// Takes the name for the tentative volume, or finds who has it. The place where a claim over
@@ -95,74 +93,33 @@ impl FlashArray {
         tentative: WireVolume,
         record: Record,
     ) -> Result<Outcome<Volume>> {
-        for object in candidates(&self.namespace, &request.name).iter() {
-            match self.commit(api, &tentative, object).await {
-                Ok(Commit::Done(wire)) => {
-                    let mut volume = self.volume(api, &wire, request.name.clone(), record)?;
-                    volume.ownership = Ownership::Recorded;
-                    return Ok(Outcome::Done(volume));
-                }
-                Ok(Commit::Taken) => {}
-                Err(error) => {
-                    // Unknown: the rename may still be executed, so the volume must stay.
-                    if error.kind() != ErrorKind::Timeout {
-                        self.discard(api, &tentative).await;
-                    }
-                    return Err(error);
-                }
+        let mut claim = Claim {
+            array: self,
+            api,
+            request,
+            tentative: &tentative,
+            uncertain: false,
+        };
+        match claim.run().await {
+            Ok(Claimed::Ours(wire)) => {
+                let mut volume = self.volume(api, &wire, request.name.clone(), record)?;
+                volume.ownership = Ownership::Recorded;
+                Ok(Outcome::Done(volume))
             }
-            let existing = self.by_name(api, &request.name).await;
-            match existing {
-                Ok(None) => {}
-                Ok(Some(existing)) => {
-                    self.discard(api, &tentative).await;
-                    return already_there(existing);
-                }
-                Err(error) => {
-                    self.discard(api, &tentative).await;
-                    return Err(nothing_claimed(error));
-                }
+            Ok(Claimed::OursAlready(volume)) => Ok(Outcome::Done(*volume)),
+            Ok(Claimed::Others(existing)) => {
+                // Also where a rename may still come: it would find nothing to rename.
+                self.discard(api, &tentative).await;
+                Ok(Outcome::AlreadySo(*existing))
+            }
+            // A rename may still be executed, so the volume must stay, and nothing but `Timeout`
+            // is true.
+            Err(error) if claim.uncertain => Err(unknown(error)),
+            Err(error) => {
+                self.discard(api, &tentative).await;
+                Err(nothing_claimed(error))
             }
         }
-        self.discard(api, &tentative).await;
-        Err(Error::new(
-            ErrorKind::AlreadyExists,
-            "objects that are not this volume have all names that it could have on the array",
-        )
-        .with_context("volume", request.name.as_str()))
-    }
-
-    async fn commit(&self, api: &Api, tentative: &WireVolume, object: &str) -> Result<Commit> {
-        let mut last = None;
-        for _round in 0..COMMIT_ROUNDS {
-            let failure = match api.rename_volume(&tentative.id, object).await {
-                Ok(changed) => {
-                    let mut wire = changed.unwrap_or_else(|| tentative.clone());
-                    object.clone_into(&mut wire.name);
-                    return Ok(Commit::Done(wire));
-                }
-                Err(failure) => failure,
-            };
-            let taken = failure.is(&[Refusal::NameTaken]);
-            if !failure.may_have_executed() {
-                return if taken {
-                    Ok(Commit::Taken)
-                } else {
-                    Err(nothing_claimed(failure.into()))
-                };
-            }
-            match self.name_of(api, &tentative.id).await {
-                Ok(Some(wire)) if wire.name == object => return Ok(Commit::Done(wire)),
-                // Not executed. Refused just now, it would be refused again.
-                Ok(Some(_)) if taken => return Ok(Commit::Taken),
-                Ok(Some(_)) => last = Some(failure),
-                Ok(None) => return Err(nothing_claimed(failure.into())),
-                Err(_) => return Err(failure.into()),
-            }
-        }
-        let lost =
-            "the array's answers to the rename were lost; whether the volume exists is not known";
-        Err(last.map_or_else(|| Error::new(ErrorKind::Timeout, lost), Error::from))
     }
 
     async fn name_of(&self, api: &Api, id: &str) -> Result<Option<WireVolume>, Failure> {
@@ -170,10 +127,12 @@ impl FlashArray {
         Ok(found.into_iter().find(|volume| volume.id == id))
     }
 
-    /// Destroys this attempt's own tentative volume. It was never connected and is empty.
+    /// Destroys this attempt's own tentative volume, which was never connected and is empty. By
+    /// its tentative name: once a rename was executed after all, there is nothing under it, and
+    /// the volume is spared.
     async fn discard(&self, api: &Api, tentative: &WireVolume) {
         let api = api.until(Instant::now() + CLEAN_UP);
-        match api.destroy_volume(&tentative.id).await {
+        match api.destroy_volume(&tentative.name).await {
             Ok(()) => tracing::debug!(object = tentative.name, "tentative volume destroyed"),
             Err(failure) if failure.is(&[Refusal::Destroyed, Refusal::VolumeMissing]) => {}
             Err(failure) => {
@@ -184,24 +143,137 @@ impl FlashArray {
     }
 }
 
-fn already_there(existing: Volume) -> Result<Outcome<Volume>> {
+/// How a claim ended.
+enum Claimed {
+    /// The tentative volume has the name: what the array said of it.
+    Ours(WireVolume),
+    /// The same, found under the name together with its record.
+    OursAlready(Box<Volume>),
+    /// Another volume has the name.
+    Others(Box<Volume>),
+}
+
+/// One attempt to take a name.
+struct Claim<'a> {
+    array: &'a FlashArray,
+    api: &'a Api,
+    request: &'a CreateVolume,
+    tentative: &'a WireVolume,
+    /// The answer of a rename was lost: it may have been executed, or be executed later. Once
+    /// true, it stays.
+    uncertain: bool,
+}
+
+impl Claim<'_> {
+    async fn run(&mut self) -> Result<Claimed> {
+        for object in candidates(&self.array.namespace, &self.request.name).iter() {
+            match self.commit(object).await? {
+                Commit::Done(wire) => return Ok(Claimed::Ours(wire)),
+                Commit::Taken => {}
+            }
+            let existing = self.array.by_name(self.api, &self.request.name).await?;
+            match existing {
+                None => {}
+                Some(existing) if existing.id.object() == self.tentative.id => {
+                    return self.found_ours(existing);
+                }
+                Some(existing) if existing.state == VolumeState::Ready => {
+                    return Ok(Claimed::Others(Box::new(existing)));
+                }
+                Some(existing) => return Err(kept_by(&existing)),
+            }
+        }
+        Err(Error::new(
+            ErrorKind::AlreadyExists,
+            "objects that are not this volume have all names that it could have on the array",
+        )
+        .with_context("volume", self.request.name.as_str()))
+    }
+
+    /// What carries the name is the tentative volume: a rename was executed without an answer.
+    fn found_ours(&mut self, existing: Volume) -> Result<Claimed> {
+        if existing.state == VolumeState::Ready {
+            return Ok(Claimed::OursAlready(Box::new(existing)));
+        }
+        // It was made, seen by others and is on its way out again.
+        self.uncertain = true;
+        Err(kept_by(&existing))
+    }
+
+    /// Renames the tentative volume, by its tentative name: what is executed late, or twice,
+    /// finds nothing under it.
+    async fn commit(&mut self, object: &str) -> Result<Commit> {
+        let mut last = None;
+        for _round in 0..COMMIT_ROUNDS {
+            let renamed = self.api.rename_volume(&self.tentative.name, object).await;
+            let failure = match renamed {
+                Ok(changed) => {
+                    let mut wire = changed.unwrap_or_else(|| self.tentative.clone());
+                    object.clone_into(&mut wire.name);
+                    return Ok(Commit::Done(wire));
+                }
+                Err(failure) => failure,
+            };
+            let taken = failure.is(&[Refusal::NameTaken]);
+            // Not there under its tentative name: perhaps because it has its own by now.
+            let moved = failure.is(&[Refusal::VolumeMissing, Refusal::Destroyed]);
+            let answered = !failure.may_have_executed();
+            self.uncertain |= !answered;
+            if !self.uncertain {
+                return match (taken, moved) {
+                    (true, _) => Ok(Commit::Taken),
+                    (_, true) => Err(lost_volume()),
+                    _ => Err(failure.into()),
+                };
+            }
+            let Some(wire) = self.array.name_of(self.api, &self.tentative.id).await? else {
+                return Err(failure.into());
+            };
+            if self.has_its_name(&wire) {
+                return Ok(Commit::Done(wire));
+            }
+            let waiting = wire.name == self.tentative.name && !wire.destroyed;
+            match (waiting, taken) {
+                // Not executed. Refused just now, it would be refused again.
+                (true, true) => return Ok(Commit::Taken),
+                (true, false) if !answered || moved => last = Some(failure),
+                _ => return Err(failure.into()),
+            }
+        }
+        Err(last.map_or_else(lost_volume, Error::from))
+    }
+
+    fn has_its_name(&self, wire: &WireVolume) -> bool {
+        let names = candidates(&self.array.namespace, &self.request.name);
+        !wire.destroyed && names.iter().any(|name| name == wire.name)
+    }
+}
+
+/// The refusal because of an object that keeps the name without being a usable volume.
+fn kept_by(existing: &Volume) -> Error {
     match existing.state {
-        VolumeState::Ready => Ok(Outcome::AlreadySo(existing)),
-        VolumeState::Deleting => Err(Error::new(
+        VolumeState::Deleting => Error::new(
             ErrorKind::Busy,
             "a volume of this name is being removed; try again shortly",
-        )),
-        _ => Err(Error::new(
+        ),
+        _ => Error::new(
             ErrorKind::FailedPrecondition,
             format!(
                 "a destroyed volume, {}, still keeps the name; recover it on the array, rename it, or wait until it is eradicated",
                 existing.object
             ),
-        )),
+        ),
     }
 }
 
-/// Before the rename was sent, a lost answer leaves no volume under the name: at worst a stray.
+fn lost_volume() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the array lost the volume that it had made",
+    )
+}
+
+/// Without a rename whose answer was lost, no volume is under the name: at worst there is a stray.
 /// Only a rename whose fate is open may be told as `Timeout`.
 fn nothing_claimed(error: Error) -> Error {
     if error.kind() != ErrorKind::Timeout {
@@ -210,6 +282,15 @@ fn nothing_claimed(error: Error) -> Error {
     Error::new(
         ErrorKind::Unavailable,
         "the array's answer was lost; no volume was made under the name",
+    )
+    .with_source(error)
+}
+
+/// After a rename whose answer was lost, whatever failed then.
+fn unknown(error: Error) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        "the array's answer to the rename was lost; whether the volume exists is not known",
     )
     .with_source(error)
 }

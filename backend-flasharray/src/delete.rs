@@ -4,7 +4,16 @@
 //!    there are some: refused, nothing touched.
 //! 2. PATCH the name to `<ns>-fl-trash-<hash>-<nonce>`, by id. From here on nobody can publish it.
 //! 3. GET its connections. Somebody is connected: the name goes back, refused.
-//! 4. PATCH destroyed, by id. It stays recoverable as long as the array keeps destroyed volumes.
+//! 4. PATCH destroyed, by the trash name. It stays recoverable as long as the array keeps
+//!    destroyed volumes.
+//!
+//! Step 4 goes by name because a restore may give the volume its name back after step 3, and a
+//! host may then connect to it: by id, this delete would destroy a volume in use. Under the trash
+//! name there is nothing then, and the volume is looked for by id: it was taken into use again.
+//! That rests on no trash name being given twice, so step 2 is sent once under each name; when
+//! its answer is lost, the volume is looked for and the next try has a name of its own. Otherwise
+//! a repetition that comes late could put a volume in use back under the name that step 4 is
+//! about to destroy.
 //!
 //! What a crash leaves between the steps is trash that is not destroyed: neither absent nor dead,
 //! and the next delete goes on with step 3.
@@ -17,8 +26,13 @@ use uuid::Uuid;
 use crate::api::{Api, WireVolumeKey};
 use crate::backend::FlashArray;
 use crate::error::Refusal;
-use crate::name::{candidates, quoted};
+use crate::name::quoted;
 use crate::record::Record;
+use crate::restore::Restored;
+
+/// How often it begins again with what it finds, after a lost answer or because another delete of
+/// the volume renamed it.
+const ROUNDS: usize = 4;
 
 /// What a step found.
 enum Step<T> {
@@ -32,6 +46,10 @@ fn not_ours() -> Error {
         ErrorKind::FailedPrecondition,
         "the object carries no record of this namespace for this name; remove it on the array",
     )
+}
+
+fn in_use_again() -> Error {
+    Error::new(ErrorKind::Busy, "the volume was taken into use again")
 }
 
 impl FlashArray {
@@ -52,18 +70,12 @@ impl FlashArray {
         let Step::Done(trash) = self.rename_aside(&api, volume).await? else {
             return Ok(Outcome::AlreadySo(()));
         };
-        if let Step::Gone = self.nobody_connected(&api, volume, &trash).await? {
+        let Step::Done(trash) = self.destroy(&api, volume, trash).await? else {
             return Ok(Outcome::AlreadySo(()));
-        }
-        match api.destroy_volume(volume.id.object()).await {
-            Ok(()) => {}
-            Err(failure) if failure.is(&[Refusal::Destroyed, Refusal::VolumeMissing]) => {}
-            Err(failure) => return Err(failure.into()),
-        }
+        };
         tracing::info!(
             volume = %volume.name, object = trash, array = %self,
-            "volume destroyed; to get it back, recover this object on the array and rename it to {}",
-            volume.object
+            "volume destroyed; to get it back, recover this object on the array and give it a name of the volume's"
         );
         Ok(Outcome::Done(()))
     }
@@ -89,13 +101,14 @@ impl FlashArray {
         if snapshots.is_empty() {
             return Ok(Step::Done(()));
         }
-        Err(Error::new(
-            ErrorKind::FailedPrecondition,
-            format!(
-                "the volume has snapshots, which would be destroyed with it: {}; remove them first",
-                snapshots.join(", ")
-            ),
-        ))
+        let reason = format!(
+            "the volume has snapshots, which would be destroyed with it: {}; remove them first",
+            snapshots.join(", ")
+        );
+        if is_reserved(&self.namespace, &volume.object) {
+            return self.refuse(api, volume, reason).await;
+        }
+        Err(Error::new(ErrorKind::FailedPrecondition, reason))
     }
 
     /// The volume's trash name; the one it has where an earlier delete got this far.
@@ -103,35 +116,74 @@ impl FlashArray {
         if is_reserved(&self.namespace, &volume.object) {
             return Ok(Step::Done(volume.object.clone()));
         }
-        let trash = trash_name(&self.namespace, &volume.name, Uuid::new_v4());
-        match api.rename_volume(volume.id.object(), &trash).await {
-            Ok(_) => Ok(Step::Done(trash)),
-            Err(failure) if failure.is(&[Refusal::Destroyed, Refusal::VolumeMissing]) => {
-                Ok(Step::Gone)
+        let mut last = None;
+        for _round in 0..ROUNDS {
+            let trash = trash_name(&self.namespace, &volume.name, Uuid::new_v4());
+            let renamed = api.rename_volume_once(volume.id.object(), &trash).await;
+            let Err(failure) = renamed else {
+                return Ok(Step::Done(trash));
+            };
+            if failure.is(&[Refusal::Destroyed, Refusal::VolumeMissing]) {
+                return Ok(Step::Gone);
             }
-            // The nonce is new, so only an earlier try of this very call can have taken the name.
-            Err(failure) if failure.is(&[Refusal::NameTaken]) && failure.may_have_executed() => {
-                Ok(Step::Done(trash))
+            let error = Error::from(failure);
+            if error.kind() != ErrorKind::Timeout {
+                return Err(error);
             }
-            Err(failure) => Err(failure.into()),
+            match self.name_now(api, volume).await {
+                Ok(Some(name)) if is_reserved(&self.namespace, &name) => {
+                    return Ok(Step::Done(name));
+                }
+                Ok(Some(_)) => last = Some(error),
+                Ok(None) => return Ok(Step::Gone),
+                Err(_) => return Err(error),
+            }
         }
+        Err(last.unwrap_or_else(in_use_again))
     }
 
-    async fn nobody_connected(&self, api: &Api, volume: &Volume, trash: &str) -> Result<Step<()>> {
-        let by_id = api.identity.rest.connections_by_id();
-        let key = if by_id {
+    /// Destroys the volume under its trash name once nobody is connected; gives that name.
+    async fn destroy(&self, api: &Api, volume: &Volume, mut trash: String) -> Result<Step<String>> {
+        for _round in 0..ROUNDS {
+            match self.users(api, volume, &trash).await? {
+                Some(users) if !users.is_empty() => {
+                    let reason = format!("the volume is connected to {}", users.join(", "));
+                    return self.refuse(api, volume, reason).await;
+                }
+                Some(_) => match api.destroy_volume(&trash).await {
+                    Ok(()) => return Ok(Step::Done(trash)),
+                    Err(failure) if failure.is(&[Refusal::Destroyed]) => {
+                        return Ok(Step::Done(trash));
+                    }
+                    Err(failure) if failure.is(&[Refusal::VolumeMissing]) => {}
+                    Err(failure) => return Err(failure.into()),
+                },
+                None => {}
+            }
+            match self.name_now(api, volume).await? {
+                None => return Ok(Step::Gone),
+                // Another delete is at work on it: whoever comes first destroys it.
+                Some(name) if is_reserved(&self.namespace, &name) => trash = name,
+                Some(_) => return Err(in_use_again()),
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Busy,
+            "the volume is being removed by others at the same time",
+        ))
+    }
+
+    /// Who is connected; `None` when nothing can be told under the trash name any more.
+    async fn users(&self, api: &Api, volume: &Volume, trash: &str) -> Result<Option<Vec<String>>> {
+        let key = if api.identity.rest.connections_by_id() {
             WireVolumeKey::Id(volume.id.object().to_owned())
         } else {
             WireVolumeKey::Name(trash.to_owned())
         };
         let connections = match api.connections(&key).await {
             Ok(connections) => connections,
-            Err(failure) if failure.is(&[Refusal::Destroyed]) => return Ok(Step::Gone),
-            Err(failure) if failure.is(&[Refusal::VolumeMissing]) && by_id => {
-                return Ok(Step::Gone);
-            }
-            Err(failure) if failure.is(&[Refusal::VolumeMissing]) => {
-                return self.renamed_meanwhile(api, volume).await;
+            Err(failure) if failure.is(&[Refusal::Destroyed, Refusal::VolumeMissing]) => {
+                return Ok(None);
             }
             Err(failure) => return Err(failure.into()),
         };
@@ -143,50 +195,24 @@ impl FlashArray {
             })
             .collect();
         users.dedup();
-        if users.is_empty() {
-            return Ok(Step::Done(()));
-        }
-        self.rename_back(api, volume, trash).await?;
-        Err(Error::new(
-            ErrorKind::FailedPrecondition,
-            format!("the volume is connected to {}", users.join(", ")),
-        ))
+        Ok(Some(users))
     }
 
-    /// The trash name is not this volume's any more: another delete is at work, or it has ended.
-    async fn renamed_meanwhile(&self, api: &Api, volume: &Volume) -> Result<Step<()>> {
+    /// The volume's present name; `None` when it is destroyed or gone.
+    async fn name_now(&self, api: &Api, volume: &Volume) -> Result<Option<String>> {
         let id = volume.id.object();
         let found = api.find_volumes(format!("id={}", quoted(id))).await?;
-        match found.into_iter().find(|one| one.id == id) {
-            Some(present) if !present.destroyed => Err(Error::new(
-                ErrorKind::Busy,
-                format!(
-                    "the volume is being removed or renamed by another, now {}",
-                    present.name
-                ),
-            )),
-            _ => Ok(Step::Gone),
-        }
+        let present = found.into_iter().find(|one| one.id == id && !one.destroyed);
+        Ok(present.map(|one| one.name))
     }
 
-    async fn rename_back(&self, api: &Api, volume: &Volume, trash: &str) -> Result<()> {
-        let names = candidates(&self.namespace, &volume.name);
-        let first = if is_reserved(&self.namespace, &volume.object) {
-            &names.preferred
-        } else {
-            &volume.object
+    /// Refuses with everything as it was: the volume gets its name back first.
+    async fn refuse<T>(&self, api: &Api, volume: &Volume, reason: String) -> Result<Step<T>> {
+        let message = match self.give_back(api, volume).await? {
+            Restored::Now(_) | Restored::Before(_) => reason,
+            Restored::Gone => return Ok(Step::Gone),
+            Restored::Taken => format!("{reason}, and its name was taken meanwhile"),
         };
-        let rest = names.iter().filter(|name| *name != first);
-        for object in std::iter::once(first.as_str()).chain(rest) {
-            match api.rename_volume(volume.id.object(), object).await {
-                Ok(_) => return Ok(()),
-                Err(failure) if failure.is(&[Refusal::NameTaken]) => {}
-                Err(failure) => return Err(failure.into()),
-            }
-        }
-        Err(Error::new(
-            ErrorKind::FailedPrecondition,
-            format!("the volume is connected, and its name was taken meanwhile; it is now {trash}"),
-        ))
+        Err(Error::new(ErrorKind::FailedPrecondition, message))
     }
 }

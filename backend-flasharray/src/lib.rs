@@ -17,12 +17,14 @@ mod config;
 mod create;
 mod delete;
 mod error;
+mod held;
 mod hosts;
 mod lookup;
 mod name;
 mod present;
 mod publish;
 mod record;
+mod restore;
 mod session;
 mod unpublish;
 

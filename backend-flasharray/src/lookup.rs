@@ -24,7 +24,7 @@ const PAGE_MAX: usize = 1000;
 
 /// Volumes whose tags are asked for with one call: 125 ids are 5 kB of a request line, and eight
 /// tags each fill a page.
-const TAGS_CHUNK: usize = 125;
+pub(crate) const TAGS_CHUNK: usize = 125;
 
 /// How often a look-up starts again because an object vanished between its two calls.
 const ROUNDS: usize = 3;
@@ -41,6 +41,11 @@ impl FlashArray {
 
     /// What the array has under this name in this namespace.
     pub(crate) async fn by_name(&self, api: &Api, name: &VolumeName) -> Result<Option<Volume>> {
+        one_of(self.all_by_name(api, name).await?)
+    }
+
+    /// Everything that is, or keeps, this name's volume.
+    pub(crate) async fn all_by_name(&self, api: &Api, name: &VolumeName) -> Result<Vec<Volume>> {
         let filter = name_filter(&self.namespace, name);
         let found = self.with_records(api, filter).await?;
         let mut matching = Vec::new();
@@ -49,10 +54,10 @@ impl FlashArray {
                 matching.push(self.volume(api, &wire, name.clone(), record?)?);
             }
         }
-        one_of(matching)
+        Ok(matching)
     }
 
-    async fn by_id(&self, api: &Api, id: &VolumeId) -> Result<Option<Volume>> {
+    pub(crate) async fn by_id(&self, api: &Api, id: &VolumeId) -> Result<Option<Volume>> {
         let filter = format!("id={}", quoted(id.object()));
         let found = self.with_records(api, filter).await?;
         let Some((wire, record)) = found.into_iter().find(|(wire, _)| wire.id == id.object())
@@ -178,7 +183,8 @@ impl FlashArray {
         let mut volumes = Vec::with_capacity(page.items.len());
         let mut calls = 1;
         for chunk in page.items.chunks(TAGS_CHUNK) {
-            let tags = tags_of_chunk(&api, chunk).await?;
+            let ids: Vec<&str> = chunk.iter().map(|wire| wire.id.as_str()).collect();
+            let tags = tags_of_chunk(&api, &ids).await?;
             calls += 1;
             for (wire, record) in join(chunk.to_vec(), tags) {
                 volumes.extend(self.listed(&api, &wire, record)?);
@@ -216,12 +222,11 @@ impl FlashArray {
 
 /// The tags of a chunk of volumes. One that vanished meanwhile makes the array refuse the whole
 /// call; the chunk is then halved until the missing ones stand alone and are left out.
-async fn tags_of_chunk(api: &Api, volumes: &[WireVolume]) -> Result<Vec<Tag>, Failure> {
+pub(crate) async fn tags_of_chunk(api: &Api, ids: &[&str]) -> Result<Vec<Tag>, Failure> {
     let mut tags = Vec::new();
-    let mut open = vec![volumes];
+    let mut open = vec![ids];
     while let Some(part) = open.pop() {
-        let ids: Vec<&str> = part.iter().map(|volume| volume.id.as_str()).collect();
-        match api.tags_of(&ids).await {
+        match api.tags_of(part).await {
             Ok(found) => tags.extend(found),
             Err(failure) if failure.is(&[Refusal::VolumeMissing]) => {
                 let (first, second) = part.split_at(part.len() / 2);
@@ -236,14 +241,20 @@ async fn tags_of_chunk(api: &Api, volumes: &[WireVolume]) -> Result<Vec<Tag>, Fa
     Ok(tags)
 }
 
-/// Volumes with their records.
-fn join(volumes: Vec<WireVolume>, tags: Vec<Tag>) -> Vec<(WireVolume, Result<Record>)> {
+/// Tags by the id of the volume that has them.
+pub(crate) fn tags_by_volume(tags: Vec<Tag>) -> HashMap<String, Vec<Tag>> {
     let mut by_id: HashMap<String, Vec<Tag>> = HashMap::new();
     for tag in tags {
         if let Some(id) = tag.resource.id.clone() {
             by_id.entry(id).or_default().push(tag);
         }
     }
+    by_id
+}
+
+/// Volumes with their records.
+fn join(volumes: Vec<WireVolume>, tags: Vec<Tag>) -> Vec<(WireVolume, Result<Record>)> {
+    let mut by_id = tags_by_volume(tags);
     volumes
         .into_iter()
         .map(|volume| {

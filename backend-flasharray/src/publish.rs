@@ -3,7 +3,7 @@
 //! 1. GET the connections. Another host, a group: refused, named. This host with its holder tag:
 //!    so already, with the same nonce.
 //! 2. POST the connection, with a LUN by chance: hosts remember LUNs, so numbers must not repeat
-//!    in order.
+//!    in order. Never one of those that the caller excludes.
 //! 3. GET again: exactly this host, and the volume that was meant. Only who saw itself alone after
 //!    its own POST gets a grant, so two grants cannot overlap without a DELETE between them.
 //! 4. PUT the holder tag: host and nonce.
@@ -11,12 +11,13 @@
 //! The connection is made by the volume's name: delete renames a volume before it looks for
 //! connections, and relies on a late POST finding nothing.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use rand::RngExt as _;
 use storage_core::{
-    Access, AccessPath, Error, ErrorKind, Grant, IscsiTarget, Outcome, Preemption, PublishVolume,
-    Result, VolumeState,
+    Access, AccessPath, Error, ErrorKind, Grant, IscsiTarget, Outcome, Preemption, Protocol,
+    PublishVolume, Result, VolumeState,
 };
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -48,6 +49,11 @@ fn moved() -> Error {
     )
 }
 
+fn not_built(protocol: Protocol) -> Error {
+    let message = format!("volumes cannot be reached by {protocol} yet");
+    Error::new(ErrorKind::Unsupported, message)
+}
+
 impl FlashArray {
     pub(crate) async fn publish_volume(&self, request: &PublishVolume) -> Result<Outcome<Access>> {
         match request.volume.state {
@@ -62,11 +68,14 @@ impl FlashArray {
                 ));
             }
         }
+        if let Way::NotBuilt(protocol) = self.way {
+            return Err(not_built(protocol));
+        }
         let api = self.api_for(&request.volume.id).await?;
         // What can fail without touching anything comes first.
         let targets = match &self.way {
             Way::Iscsi { networks } => self.targets(&api, networks).await?,
-            Way::Loop { .. } => Vec::new(),
+            Way::Loop { .. } | Way::NotBuilt(_) => Vec::new(),
         };
         let mut raced = false;
         for _round in 0..ROUNDS {
@@ -83,6 +92,7 @@ impl FlashArray {
                 Round::Granted(outcome) => return Ok(*outcome),
                 Round::NewHost => self.forget_host(&api, &request.host).await,
                 Round::Raced => raced = true,
+                Round::WrongLun => {}
             }
         }
         Err(Error::new(
@@ -99,6 +109,8 @@ enum Round {
     NewHost,
     /// Another host came at the same moment, and this one may try again.
     Raced,
+    /// Connected under a number that must not come back; that connection is undone.
+    WrongLun,
 }
 
 /// Whose doing the connection is that a read-back looks at.
@@ -179,8 +191,13 @@ impl Case<'_> {
 
     async fn connect(&self) -> Result<Round> {
         let object = &self.request.volume.object;
+        let avoided: HashSet<u16> = self.request.avoid_luns.iter().copied().collect();
+        let mut open: Vec<u16> = LUNS.filter(|lun| !avoided.contains(lun)).collect();
         for _try in 0..LUN_TRIES {
-            let lun = rand::rng().random_range(LUNS);
+            if open.is_empty() {
+                break;
+            }
+            let lun = open.swap_remove(rand::rng().random_range(..open.len()));
             let Err(failure) = self.api.connect(object, self.host, lun).await else {
                 return self.prove(Made::Now).await;
             };
@@ -227,6 +244,11 @@ impl Case<'_> {
             return Err(Error::new(ErrorKind::Busy, message));
         }
         let lun = present.lun()?;
+        if self.request.avoid_luns.contains(&lun) {
+            // Left by a publish that did not know, and no grant was told for it.
+            self.undo().await?;
+            return Ok(Round::WrongLun);
+        }
         let record = self.record().await?;
         let holder = Holder {
             nonce: Uuid::new_v4(),
@@ -320,6 +342,7 @@ impl Case<'_> {
                 targets: self.targets.to_vec(),
                 lun,
             },
+            Way::NotBuilt(protocol) => return Err(not_built(*protocol)),
         };
         let identity = volume.identity.clone().ok_or_else(|| {
             Error::new(

@@ -1,7 +1,7 @@
 //! `/volumes`.
 
 use serde::{Deserialize, Serialize};
-use storage_http::{Call, Method, Page};
+use storage_http::{Call, Idempotency, Method, Page};
 
 use super::Api;
 use crate::error::{Failure, REPEATABLE};
@@ -88,17 +88,34 @@ impl Api {
         self.page(call, after).await
     }
 
-    /// PATCH `/volumes?ids=` with `name`: one atomic step, refused when the name is taken `[2.26]`.
+    /// PATCH `/volumes?names=` with `name`: one atomic step, refused when the new name is taken, and
+    /// when no volume has the old one `[2.26]`. So a repetition that comes late finds nothing.
     pub(crate) async fn rename_volume(
         &self,
-        id: &str,
-        name: &str,
+        from: &str,
+        to: &str,
     ) -> Result<Option<WireVolume>, Failure> {
         let change = VolumeChange {
-            name: Some(name),
+            name: Some(to),
             ..VolumeChange::default()
         };
-        self.change_volume(id, &change).await
+        self.change_volume(("names", from), &change, REPEATABLE)
+            .await
+    }
+
+    /// PATCH `/volumes?ids=` with `name`, whatever the volume is called now `[2.26]`. Not repeated
+    /// once it may have been executed: a repetition that comes late would give the name again.
+    pub(crate) async fn rename_volume_once(
+        &self,
+        id: &str,
+        to: &str,
+    ) -> Result<Option<WireVolume>, Failure> {
+        let change = VolumeChange {
+            name: Some(to),
+            ..VolumeChange::default()
+        };
+        self.change_volume(("ids", id), &change, Idempotency::Once)
+            .await
     }
 
     /// PATCH `/volumes?ids=` with `provisioned`; without `truncate` it never shrinks `[2.26]`.
@@ -111,25 +128,29 @@ impl Api {
             provisioned: Some(provisioned),
             ..VolumeChange::default()
         };
-        self.change_volume(id, &change).await
+        self.change_volume(("ids", id), &change, REPEATABLE).await
     }
 
-    /// PATCH `/volumes?ids=` with `destroyed`: recoverable until it is eradicated `[2.26]`.
-    pub(crate) async fn destroy_volume(&self, id: &str) -> Result<(), Failure> {
+    /// PATCH `/volumes?names=` with `destroyed`: recoverable until it is eradicated `[2.26]`. By name,
+    /// so that a volume is spared that has another one by then.
+    pub(crate) async fn destroy_volume(&self, name: &str) -> Result<(), Failure> {
         let change = VolumeChange {
             destroyed: Some(true),
             ..VolumeChange::default()
         };
-        self.change_volume(id, &change).await.map(drop)
+        self.change_volume(("names", name), &change, REPEATABLE)
+            .await
+            .map(drop)
     }
 
     async fn change_volume(
         &self,
-        id: &str,
+        (key, volume): (&'static str, &str),
         change: &VolumeChange<'_>,
+        idempotency: Idempotency,
     ) -> Result<Option<WireVolume>, Failure> {
-        let call = Call::new(Method::Patch, "/volumes", REPEATABLE)
-            .query("ids", id)
+        let call = Call::new(Method::Patch, "/volumes", idempotency)
+            .query(key, volume)
             .json(change);
         self.changed(call).await
     }

@@ -147,6 +147,7 @@ pub(crate) trait Verbs: Backend {
             volume: volume.clone(),
             host,
             preemption: Preemption::Refuse,
+            avoid_luns: Vec::new(),
         };
         self.publish(request).await
     }

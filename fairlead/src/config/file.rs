@@ -20,6 +20,7 @@ pub struct ConfigFile {
     /// ending with a letter or digit. The same on every node of a cluster, and different from
     /// every other cluster's on the same arrays. Environment: `PURE_DOCKER_NAMESPACE`.
     #[schemars(extend("pattern" = "^[A-Za-z0-9]([A-Za-z0-9_-]{0,30}[A-Za-z0-9])?$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub namespace: Option<String>,
     /// Every FlashArray: block volumes.
@@ -34,42 +35,55 @@ pub struct ConfigFile {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
+#[schemars(extend("oneOf" = [{"required": ["APIToken"]}, {"required": ["APITokenFile"]}]))]
 pub struct FlashArrayEntry {
     /// Management address: a host name or IP address, with `:port` where it is not 443. No
     /// `https://`, no path.
     #[serde(rename = "MgmtEndPoint")]
     pub mgmt_end_point: String,
     /// API token of a user with the role `storage_admin`.
-    #[serde(rename = "APIToken")]
+    #[serde(rename = "APIToken", default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub api_token: Option<Secret>,
     /// Absolute path of a file that holds the API token and nothing else.
-    #[serde(rename = "APITokenFile")]
+    #[serde(
+        rename = "APITokenFile",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "String")]
     pub api_token_file: Option<PathBuf>,
     /// Labels that a volume's `volume_label_selector` can ask for.
     #[serde(rename = "Labels", default)]
     pub labels: BTreeMap<String, String>,
     /// How hosts reach the volumes. Default: `PURE_FLASHARRAY_SAN_TYPE`, else `ISCSI`.
-    #[serde(rename = "SanType")]
+    #[serde(rename = "SanType", default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SanType")]
     pub san_type: Option<SanType>,
     /// Absolute path of a PEM file with the certificate authority that signed the array's
     /// certificate.
-    #[serde(rename = "CAFile")]
+    #[serde(rename = "CAFile", default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub ca_file: Option<PathBuf>,
     /// SHA-256 fingerprint of the array's own certificate, 64 hexadecimal digits with or without
     /// colons: trusts exactly that certificate.
-    #[serde(rename = "Fingerprint")]
+    #[serde(
+        rename = "Fingerprint",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "String")]
     pub fingerprint: Option<String>,
     /// Networks of the iSCSI portals to use, in CIDR notation, separated by commas. Default: all.
-    #[serde(rename = "ISCSIAllowedCIDR")]
+    #[serde(
+        rename = "ISCSIAllowedCIDR",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "String")]
     pub iscsi_allowed_cidr: Option<String>,
     /// Credentials that hosts log in to the array's iSCSI targets with. Not used by this version.
-    #[serde(rename = "CHAP")]
+    #[serde(rename = "CHAP", default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ChapEntry")]
     pub chap: Option<ChapEntry>,
     /// Takes the array out of service: no new volumes, existing ones go on.
@@ -77,7 +91,11 @@ pub struct FlashArrayEntry {
     pub drain: bool,
     /// With `SanType` `LOOP` only: absolute path of the folder in which the simulator shows the
     /// array's LUNs.
-    #[serde(rename = "LoopFolder")]
+    #[serde(
+        rename = "LoopFolder",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "String")]
     pub loop_folder: Option<PathBuf>,
 }
@@ -86,24 +104,37 @@ pub struct FlashArrayEntry {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
+#[schemars(extend("oneOf" = [{"required": ["APIToken"]}, {"required": ["APITokenFile"]}]))]
 pub struct FlashBladeEntry {
     /// Management address: a host name or IP address, with `:port` where it is not 443.
     #[serde(rename = "MgmtEndPoint")]
     pub mgmt_end_point: String,
     /// API token, `T-…`.
-    #[serde(rename = "APIToken")]
+    #[serde(rename = "APIToken", default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub api_token: Option<Secret>,
     /// Absolute path of a file that holds the API token and nothing else.
-    #[serde(rename = "APITokenFile")]
+    #[serde(
+        rename = "APITokenFile",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "String")]
     pub api_token_file: Option<PathBuf>,
     /// Address of the data interface that serves NFS.
-    #[serde(rename = "NFSEndPoint")]
+    #[serde(
+        rename = "NFSEndPoint",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "String")]
     pub nfs_end_point: Option<String>,
     /// Old spelling of `NFSEndPoint`; give one of them.
-    #[serde(rename = "NfsEndPoint")]
+    #[serde(
+        rename = "NfsEndPoint",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "String")]
     pub nfs_end_point_old: Option<String>,
     /// Labels that a volume's `volume_label_selector` can ask for.
@@ -111,12 +142,16 @@ pub struct FlashBladeEntry {
     pub labels: BTreeMap<String, String>,
     /// Absolute path of a PEM file with the certificate authority that signed the array's
     /// certificate.
-    #[serde(rename = "CAFile")]
+    #[serde(rename = "CAFile", default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub ca_file: Option<PathBuf>,
     /// SHA-256 fingerprint of the array's own certificate, 64 hexadecimal digits with or without
     /// colons.
-    #[serde(rename = "Fingerprint")]
+    #[serde(
+        rename = "Fingerprint",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "String")]
     pub fingerprint: Option<String>,
     /// Takes the array out of service: no new volumes, existing ones go on.
@@ -128,13 +163,16 @@ pub struct FlashBladeEntry {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 #[non_exhaustive]
+#[schemars(extend("oneOf" = [{"required": ["Secret"]}, {"required": ["SecretFile"]}]))]
 pub struct ChapEntry {
     /// User name.
     pub user: String,
     /// Secret: 12 to 255 characters without blanks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub secret: Option<Secret>,
     /// Absolute path of a file that holds the secret and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub secret_file: Option<PathBuf>,
 }
@@ -143,13 +181,13 @@ pub struct ChapEntry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub enum SanType {
-    /// SCSI over TCP. Not served by this version.
+    /// SCSI over TCP. In this version names are looked up there, and nothing is placed or mounted.
     #[serde(rename = "ISCSI")]
     Iscsi,
-    /// SCSI over Fibre Channel. Not served by this version.
+    /// SCSI over Fibre Channel. In this version as ISCSI.
     #[serde(rename = "FC")]
     FibreChannel,
-    /// NVMe over TCP. Not served by this version.
+    /// NVMe over TCP. In this version as ISCSI.
     #[serde(rename = "NVME-TCP")]
     NvmeTcp,
     /// Files that the array simulator shows, attached by loop devices.

@@ -41,3 +41,50 @@ fn check_and_types_read_the_same_file_alike() {
     let typed: ConfigFile = serde_json::from_str(text).unwrap();
     assert_eq!(format!("{:?}", checked.file), format!("{typed:?}"));
 }
+
+/// Whether an object has what its definition demands, by `required` and `oneOf` alone: the part of
+/// a schema that can make every valid file invalid.
+fn demands_are_met(definition: &Value, object: &Value) -> bool {
+    let has_all = |keys: &Value| {
+        let keys = keys.as_array().into_iter().flatten();
+        keys.filter_map(Value::as_str)
+            .all(|key| object.get(key).is_some())
+    };
+    let alternatives = definition["oneOf"].as_array();
+    let met = alternatives.map_or(1, |all| {
+        all.iter().filter(|one| has_all(&one["required"])).count()
+    });
+    has_all(&definition["required"]) && met == 1
+}
+
+#[test]
+fn files_that_the_check_accepts_have_what_the_schema_demands() {
+    let readme = std::fs::read_to_string(shipped().with_file_name("../README.md")).unwrap();
+    let example = readme
+        .split("```json")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let predecessor = r#"{"FlashArrays": [{"MgmtEndPoint": "a", "APIToken": "t"}],
+        "FlashBlades": [{"MgmtEndPoint": "b", "APIToken": "T-1", "NFSEndPoint": "c"}]}"#;
+    let schema: Value = serde_json::from_str(&schema_text()).unwrap();
+    for text in [example, predecessor] {
+        let file: Value = serde_json::from_str(text).unwrap();
+        assert!(demands_are_met(&schema, &file), "{text}");
+        for (list, definition) in [
+            ("FlashArrays", "FlashArrayEntry"),
+            ("FlashBlades", "FlashBladeEntry"),
+        ] {
+            for entry in file[list].as_array().into_iter().flatten() {
+                assert!(
+                    demands_are_met(&schema["$defs"][definition], entry),
+                    "{entry}"
+                );
+            }
+        }
+    }
+    let both = serde_json::json!({"MgmtEndPoint": "a", "APIToken": "t", "APITokenFile": "/t"});
+    assert!(!demands_are_met(&schema["$defs"]["FlashArrayEntry"], &both));
+}

@@ -18,7 +18,7 @@ pub struct Arguments {
     /// Folder for this host's state: ledger, mount counts, caches.
     #[arg(long, default_value = "/var/lib/fairlead")]
     pub state_dir: PathBuf,
-    /// Socket to listen on [default: /run/docker/plugins/DRIVER_NAME.sock].
+    /// Socket to listen on; by default the driver's name with `.sock` in /run/docker/plugins.
     #[arg(long)]
     pub socket: Option<PathBuf>,
     /// How log lines look, on standard error.

@@ -12,7 +12,7 @@ use adapter_docker::{Plugin, PluginSettings, Server, SwarmProbe, bind};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use fairlead::config::{self, Config, ConfigError, Environment, NamespaceSource};
-use fairlead::fleet::{self, Fleet};
+use fairlead::fleet::{self, Fleet, Refused};
 use rustix::fs::Mode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -79,25 +79,43 @@ fn load(path: &Path) -> Result<Config, ConfigError> {
     Ok(loaded.config)
 }
 
+/// Once, at the start, and by name: what nobody should find out when a container is to run.
+fn tell_what_is_not_served(looked_up: Vec<Refused>, unseen: Vec<Refused>) {
+    for Refused {
+        endpoint, reason, ..
+    } in looked_up
+    {
+        tracing::warn!(
+            array = endpoint,
+            reason,
+            "looked up only: no volume is placed or mounted there"
+        );
+    }
+    for Refused {
+        endpoint, reason, ..
+    } in unseen
+    {
+        tracing::error!(
+            array = endpoint,
+            reason,
+            "not served, and not asked about names"
+        );
+    }
+}
+
 #[tokio::main(worker_threads = 2)]
 async fn run(arguments: &Arguments, config: &Config, began: Instant) -> Result<()> {
     let path = arguments.socket();
     // First of all: from here on a daemon that starts waits for us instead of giving up.
     let socket = bind(&path).await?;
-    let fleet = fleet::assemble(config, &arguments.state_dir)?;
     let Fleet {
         engine,
         served,
-        refused,
+        looked_up,
+        unseen,
         ..
-    } = fleet;
-    for array in refused {
-        tracing::error!(
-            array = array.endpoint,
-            reason = array.reason,
-            "this array is not served"
-        );
-    }
+    } = fleet::assemble(config, &arguments.state_dir)?;
+    tell_what_is_not_served(looked_up, unseen);
     let settings = PluginSettings {
         namespace: config.namespace.clone(),
         defaults: config.defaults.clone(),

@@ -17,7 +17,7 @@ fn ok(answer: &impl Serialize) -> Reply {
 
 fn with_status(status: StatusCode, answer: &impl Serialize) -> Reply {
     match serde_json::to_vec(answer) {
-        Ok(bytes) => Reply::Answer(status, bytes),
+        Ok(bytes) => Reply::Answer(status, bytes.into()),
         // Nothing here can fail to serialise; if it did, no answer is the honest one.
         Err(error) => {
             tracing::error!(%error, "an answer could not be written");

@@ -7,16 +7,28 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::PoisonError;
 use std::time::{Duration, UNIX_EPOCH};
 
 use hyper::StatusCode;
 use serde_json::Value;
-use storage_core::{Error, ErrorKind, Result, Volume, VolumeName};
+use storage_core::{Error, ErrorKind, Result, Volume, VolumeName, VolumeState};
 use tokio::time::Instant;
 
 use super::{Plugin, Reply, answer, failed, parse};
 use crate::message::{self, ListedStatus, ListedVolume, NameRequest, VolumeAnswer};
 use crate::state::Remembered;
+
+/// A List's answer, and what it was made from.
+#[derive(Debug)]
+pub(super) struct Listing {
+    changes: u64,
+    age: String,
+    reply: Reply,
+}
+
+/// What Get says of a volume whose remove was begun and not finished.
+const BEING_REMOVED: &str = "being removed: remove it again to finish, or mount it to keep it";
 
 impl Plugin {
     pub(super) async fn get(&self, body: &[u8], deadline: Instant) -> Reply {
@@ -59,6 +71,11 @@ impl Plugin {
         if let Some(filesystem) = &volume.filesystem {
             status.insert("Filesystem", Value::from(filesystem.kind.as_str()));
         }
+        if volume.state == VolumeState::Deleting {
+            // There, as far as Docker goes: told otherwise, it would forget the volume, and nobody
+            // could finish the remove.
+            status.insert("State", Value::from(BEING_REMOVED));
+        }
         self.answer(&volume.name, volume.created_ms, status)
     }
 
@@ -97,27 +114,44 @@ impl Plugin {
     }
 
     /// Never waits: the daemon lists before it does almost anything else.
+    ///
+    /// The answer for ten thousand volumes is a megabyte. It is kept as it was sent, with what it
+    /// was made from: the engine's count of changes and the age as it is shown. While neither is
+    /// another, a new one would be the same.
     pub(super) fn list(&self) -> Reply {
-        let inventory = self.engine.inventory();
-        // Before the first listing is complete, what was known before the start is listed too.
-        let remembered = if inventory.age.is_none() {
-            self.names.names()
-        } else {
-            Vec::new()
+        let changes = self.engine.changes();
+        let Some(age) = self.engine.inventory_age().map(age) else {
+            // Before the first listing is complete, what was known before the start is listed too.
+            return self.new_list("not listed yet", &self.names.names());
         };
-        let age = inventory
-            .age
-            .map_or_else(|| "not listed yet".to_owned(), age);
+        let mut kept = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(listing) = kept.as_ref()
+            && listing.changes == changes
+            && listing.age == age
+        {
+            return listing.reply.clone();
+        }
+        let reply = self.new_list(&age, &[]);
+        *kept = Some(Listing {
+            changes,
+            age,
+            reply: reply.clone(),
+        });
+        reply
+    }
+
+    fn new_list(&self, age: &str, remembered: &[VolumeName]) -> Reply {
+        let inventory = self.engine.inventory();
         let listed = inventory.volumes.iter().map(|volume| &volume.name);
         let mut volumes: Vec<ListedVolume<'_>> =
-            listed.map(|name| self.listed(name, &age)).collect();
+            listed.map(|name| self.listed(name, age)).collect();
         let known = inventory.volumes.len();
-        for name in &remembered {
+        for name in remembered {
             let there = inventory
                 .volumes
                 .binary_search_by(|volume| volume.name.cmp(name));
             if there.is_err() {
-                volumes.push(self.listed(name, &age));
+                volumes.push(self.listed(name, age));
             }
         }
         tracing::debug!(known, remembered = volumes.len() - known, age, "list");
@@ -155,11 +189,13 @@ impl Plugin {
     }
 }
 
+/// How old the inventory is, in whole minutes: finer is of no use to anybody.
 fn age(age: Duration) -> String {
-    format!(
-        "{} ago",
-        humantime::format_duration(Duration::from_secs(age.as_secs()))
-    )
+    match age.as_secs() / 60 {
+        0 => "less than a minute ago".to_owned(),
+        1 => "1 minute ago".to_owned(),
+        minutes => format!("{minutes} minutes ago"),
+    }
 }
 
 /// A time as Docker wants it; `None` for one that the format cannot hold (after the year 9999).
@@ -172,7 +208,17 @@ fn rfc_3339(milliseconds: u64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::rfc_3339;
+    use std::time::Duration;
+
+    use super::{age, rfc_3339};
+
+    #[test]
+    fn ages_are_in_minutes() {
+        let text = |seconds| age(Duration::from_secs(seconds));
+        assert_eq!(text(59), "less than a minute ago");
+        assert_eq!(text(60), "1 minute ago");
+        assert_eq!(text(179), "2 minutes ago");
+    }
 
     #[test]
     fn creation_times() {

@@ -17,12 +17,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::StatusCode;
+use hyper::body::Bytes;
 use storage_core::{Engine, Namespace, OptionDefaults, Result, VolumeName};
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::get::Listing;
 use crate::error;
 use crate::message::{self, Call};
 use crate::state::{MountCounts, Mounts, NameCache, StateLock};
@@ -77,7 +79,7 @@ pub struct Peer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// Send this JSON with that status.
-    Answer(StatusCode, Vec<u8>),
+    Answer(StatusCode, Bytes),
     /// Close the connection without an answer: the daemon then keeps what it knows.
     HangUp,
 }
@@ -90,6 +92,8 @@ pub struct Plugin {
     swarm: SwarmProbe,
     counts: MountCounts,
     names: NameCache,
+    /// The last answer to List.
+    listing: Mutex<Option<Listing>>,
     /// Volumes without mounts that may still be mounted on the host: to be unmounted.
     unreleased: Mutex<HashSet<VolumeName>>,
     /// Wakes the reconciler.
@@ -130,6 +134,7 @@ impl Plugin {
             swarm: settings.swarm,
             counts,
             names: NameCache::open(folder.join("names.json")).await,
+            listing: Mutex::new(None),
             unreleased: Mutex::new(HashSet::new()),
             attention: Notify::new(),
             epoch: Mutex::new(Instant::now()),

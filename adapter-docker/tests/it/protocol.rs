@@ -190,3 +190,71 @@ async fn what_is_not_the_protocol_gets_an_error_in_its_words() {
         assert!(answer.error().contains("POST"));
     }
 }
+
+/// The plugin, or the node, died between a delete's two steps.
+#[tokio::test]
+async fn a_remove_that_was_cut_off_is_finished_by_the_next_or_taken_back_by_a_mount() {
+    let node = Node::start().await;
+    for name in ["gone", "kept"] {
+        node.create(name).await;
+        let (object, trash) = (format!("ns-{name}"), format!("ns-fl-del-{name}"));
+        node.array.begin_delete(&object, &trash).unwrap();
+    }
+    // Another process finds them so.
+    let node = node.restart().await;
+    for name in ["gone", "kept"] {
+        let volume = node.get(name).await.ok()["Volume"].clone();
+        assert_eq!(
+            volume["Status"]["State"],
+            "being removed: remove it again to finish, or mount it to keep it"
+        );
+        let again = node.call("Create", json!({"Name": name})).await;
+        assert!(again.error().contains("remove it again to finish"));
+    }
+    node.remove("gone").await.ok();
+    assert_eq!(node.get("gone").await.error(), "no such volume");
+
+    node.mount("kept", "i").await.ok();
+    let volume = node.get("kept").await.ok()["Volume"].clone();
+    assert!(volume["Status"].get("State").is_none(), "{volume}");
+    assert_eq!(node.array.objects(), ["ns-kept"]);
+    node.unmount("kept", "i").await.ok();
+    node.remove("kept").await.ok();
+    assert!(node.array.objects().is_empty());
+}
+
+/// The answer is kept, and made anew with every change that it would show.
+#[tokio::test]
+async fn a_list_is_never_older_than_the_last_change() {
+    let node = Node::start().await;
+    let list = async || {
+        let listed = node.call("List", json!({})).await.ok()["Volumes"].clone();
+        let volumes = listed.as_array().unwrap().clone();
+        let entry = |volume: &serde_json::Value| {
+            let text = |key: &str| volume[key].as_str().unwrap_or_default().to_owned();
+            (text("Name"), text("Mountpoint"))
+        };
+        volumes.iter().map(entry).collect::<Vec<_>>()
+    };
+    let pair = |name: &str, mountpoint: &str| (name.to_owned(), mountpoint.to_owned());
+    for round in 0..3 {
+        node.create("a").await;
+        assert_eq!(list().await, [pair("a", "")], "{round}");
+        assert_eq!(list().await, [pair("a", "")], "{round}");
+        node.create("b").await;
+        assert_eq!(list().await, [pair("a", ""), pair("b", "")], "{round}");
+        node.mount("b", "i").await.ok();
+        let mountpoint = node.path("b").await;
+        assert_eq!(
+            list().await,
+            [pair("a", ""), pair("b", &mountpoint)],
+            "{round}"
+        );
+        node.unmount("b", "i").await.ok();
+        assert_eq!(list().await, [pair("a", ""), pair("b", "")], "{round}");
+        node.remove("a").await.ok();
+        assert_eq!(list().await, [pair("b", "")], "{round}");
+        node.remove("b").await.ok();
+        assert_eq!(list().await, [], "{round}");
+    }
+}

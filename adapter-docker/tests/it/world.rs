@@ -67,6 +67,11 @@ impl World {
         write_config(&config, "it", &entries).unwrap();
         let mut options = PluginOptions::new(&config, folder.path().join("plugin"));
         options.arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        if !docker {
+            // Out of sight of whatever Docker engines this machine has: each of them calls every
+            // plugin in Docker's folder, and by that says that a new daemon began.
+            options.socket = Some(folder.path().join("plugin.sock"));
+        }
         let plugin = Plugin::start(options).await.unwrap();
         let watch = Watch::new()
             // Not the engine's folder: it mounts its own there.

@@ -19,6 +19,13 @@ const WELL_KNOWN_LABELS: [&str; 4] = [
     "purestorage.com/family",
 ];
 
+/// What adapters of this version do with an array whose connector is not built.
+pub(super) const LOOKED_UP_ONLY: &str = "the entry may stay: names are looked up on this array, and no volume is placed or mounted there";
+
+/// What a FlashBlade is to this version.
+pub(crate) const BLADES_NOT_SERVED: &str =
+    "FlashBlades are not served by this version: a volume of the same name on one is not seen";
+
 pub(super) fn flash_array(
     field: &Field<&Value<'_>>,
     endpoints: &mut Endpoints,
@@ -105,9 +112,8 @@ pub(super) fn flash_blade(
 ) -> Option<FlashBladeEntry> {
     let mut reader = ObjectReader::new(field, findings)?;
     let entry = read_flash_blade(&mut reader, endpoints, findings);
-    let message = "FlashBlades are not served by this version";
-    let advice = "volumes come from the other arrays; the entry may stay";
-    findings.warning(reader.range(), reader.path(), message, advice);
+    let advice = "volumes come from the other arrays; create none under a name that it holds";
+    findings.warning(reader.range(), reader.path(), BLADES_NOT_SERVED, advice);
     reader.finish(findings);
     Some(entry)
 }
@@ -200,8 +206,7 @@ fn san_type(reader: &mut ObjectReader<'_, '_>, findings: &mut Findings<'_>) -> O
     };
     if !value.is_built() {
         let message = format!("the connector for {} is not built yet", value.as_str());
-        let advice = "adapters of this version refuse this array at start and serve the others";
-        findings.warning(field.range, &field.path, message, advice);
+        findings.warning(field.range, &field.path, message, LOOKED_UP_ONLY);
     }
     Some(value)
 }

@@ -18,6 +18,8 @@ mod secrets;
 mod syntax;
 mod values;
 
+pub(crate) use entry::BLADES_NOT_SERVED;
+
 pub use check::{CheckedFile, check_text};
 pub use environment::Environment;
 pub use file::{ChapEntry, ConfigFile, FlashArrayEntry, FlashBladeEntry, SanType};

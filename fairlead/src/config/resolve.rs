@@ -8,6 +8,7 @@ use storage_core::{
     parse_mount_options,
 };
 
+use super::entry;
 use super::environment::{self, Environment};
 use super::file::{ConfigFile, FlashArrayEntry, SanType};
 use super::problem::{Problem, Severity};
@@ -136,7 +137,7 @@ fn not_built(index: usize, san_type: SanType) -> Problem {
             "without a `SanType` this array is reached by {}, whose connector is not built yet",
             san_type.as_str()
         ),
-        "adapters of this version refuse this array at start and serve the others",
+        entry::LOOKED_UP_ONLY,
     )
 }
 

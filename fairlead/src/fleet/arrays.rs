@@ -9,7 +9,7 @@ use storage_http::Trust;
 
 use crate::config::{self, Config, SanType};
 
-/// An array that is configured and not served.
+/// An array that is configured and not, or not completely, served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
@@ -39,7 +39,7 @@ pub(super) fn join(refused: &[Refused]) -> String {
     texts.join("; ")
 }
 
-/// An array that can be served as far as this program is concerned.
+/// An array that can be asked about names.
 #[derive(Debug)]
 pub(super) struct Built {
     pub(super) backend: Arc<dyn Backend>,
@@ -47,8 +47,13 @@ pub(super) struct Built {
     pub(super) draining: bool,
 }
 
-pub(super) fn build(config: &Config) -> (Vec<Built>, Vec<Refused>) {
-    let (mut arrays, mut refused) = (Vec::new(), Vec::new());
+/// A backend for every FlashArray, whatever this host can attach: an array that was left out here
+/// could not be asked about names, and a volume that it holds would be made a second time.
+///
+/// # Errors
+/// The arrays whose configuration cannot work.
+pub(super) fn build(config: &Config) -> Result<Vec<Built>, Vec<Refused>> {
+    let (mut arrays, mut wrong) = (Vec::new(), Vec::new());
     for array in &config.flash_arrays {
         match flash_array(config, array) {
             Ok(backend) => arrays.push(Built {
@@ -56,41 +61,49 @@ pub(super) fn build(config: &Config) -> (Vec<Built>, Vec<Refused>) {
                 backend,
                 draining: array.draining,
             }),
-            Err(reason) => refused.push(Refused::new(&array.endpoint, reason)),
+            Err(reason) => wrong.push(Refused::new(&array.endpoint, reason)),
         }
     }
-    for blade in &config.flash_blades {
-        refused.push(Refused::new(
-            &blade.endpoint,
-            "FlashBlades are not served by this version",
-        ));
+    if wrong.is_empty() {
+        Ok(arrays)
+    } else {
+        Err(wrong)
     }
-    (arrays, refused)
+}
+
+/// Every `FlashBlade`: there is no code yet that could ask them anything.
+pub(super) fn blades(config: &Config) -> Vec<Refused> {
+    let blades = config.flash_blades.iter();
+    blades
+        .map(|blade| Refused::new(&blade.endpoint, config::BLADES_NOT_SERVED))
+        .collect()
 }
 
 fn flash_array(config: &Config, array: &config::FlashArray) -> Result<Arc<dyn Backend>, String> {
-    let san = match (array.san_type, &array.loop_folder) {
-        (SanType::Loop, Some(folder)) => San::Loop {
-            folder: folder.clone(),
-        },
-        (SanType::Loop, None) => return Err("SanType LOOP needs a LoopFolder".to_owned()),
-        (SanType::Iscsi | SanType::FibreChannel | SanType::NvmeTcp, _) => {
-            let san = array.san_type.as_str();
-            return Err(format!(
-                "the connector for {san} is not built in this version"
-            ));
-        }
-    };
     let mut settings = FlashArrayConfig::new(
         array.endpoint.as_str(),
         array.token.clone(),
         config.namespace.clone(),
-        san,
+        san(array)?,
     );
     settings.labels = array.labels.clone();
     settings.trust = trust(array)?;
     let backend = FlashArray::new(settings).map_err(|error| error.chain().to_string())?;
     Ok(Arc::new(backend))
+}
+
+fn san(array: &config::FlashArray) -> Result<San, String> {
+    match (array.san_type, &array.loop_folder) {
+        (SanType::Loop, Some(folder)) => Ok(San::Loop {
+            folder: folder.clone(),
+        }),
+        (SanType::Loop, None) => Err("SanType LOOP needs a LoopFolder".to_owned()),
+        (SanType::Iscsi, _) => Ok(San::Iscsi {
+            allowed_networks: array.allowed_networks.clone(),
+        }),
+        (SanType::FibreChannel, _) => Ok(San::NotBuilt(Protocol::FibreChannel)),
+        (SanType::NvmeTcp, _) => Ok(San::NotBuilt(Protocol::NvmeTcp)),
+    }
 }
 
 fn trust(array: &config::FlashArray) -> Result<Trust, String> {

@@ -1,9 +1,11 @@
 //! From a configuration to an engine over real arrays and this host: the only place that knows
 //! concrete backends.
 //!
-//! Nothing here talks to an array. What this version cannot serve is refused here, at the start
-//! and by name, and never when somebody mounts. A refused array is not asked about names either:
-//! a volume that it holds is not found, and its name counts as free.
+//! Nothing here talks to an array. Every FlashArray becomes a member of the fleet, whether this
+//! host can attach its volumes or not: a name is free only where every array has said so. Those
+//! that cannot be attached are looked up and nothing more, and they are named at the start, not
+//! when somebody mounts. A FlashBlade cannot be asked by this version: a volume that it holds is
+//! not seen, and its name counts as free.
 
 mod arrays;
 mod host;
@@ -11,10 +13,13 @@ mod host;
 use std::path::Path;
 use std::sync::Arc;
 
+use host_attach::LinuxAttacher;
 use storage_core::{Attacher, Engine, EngineSettings, Error};
 use thiserror::Error as ThisError;
 
 pub use arrays::Refused;
+
+use arrays::Built;
 
 use crate::config::Config;
 
@@ -22,12 +27,14 @@ use crate::config::Config;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Fleet {
-    /// The engine over every array that can be served.
+    /// The engine over every array that can be asked about names.
     pub engine: Arc<Engine>,
-    /// Endpoints of the arrays that are served.
+    /// Endpoints of the arrays on which volumes are placed and mounted.
     pub served: Vec<String>,
-    /// The arrays that are not served, with the reason.
-    pub refused: Vec<Refused>,
+    /// The arrays that are looked up only: no volume is placed or mounted there; with the reason.
+    pub looked_up: Vec<Refused>,
+    /// The arrays that are not even asked: a volume of the same name there is not seen.
+    pub unseen: Vec<Refused>,
 }
 
 /// Why there is no fleet.
@@ -37,6 +44,10 @@ pub enum FleetError {
     /// No configured array can be served.
     #[error("none of the configured arrays can be served: {}", arrays::join(.0))]
     NothingToServe(Vec<Refused>),
+    /// An array's configuration cannot work. Going on without it is no choice: names that it
+    /// holds would be made a second time.
+    #[error("the configuration of an array cannot work: {}", arrays::join(.0))]
+    Misconfigured(Vec<Refused>),
     /// A tool for the default file system is not installed.
     #[error(
         "{tool} is not installed, and volumes get {filesystem} by default; install the package {package}, or set PURE_DEFAULT_BLOCK_FS_TYPE to another file system"
@@ -57,43 +68,49 @@ pub enum FleetError {
 /// Puts an engine together. `state` is the folder of this host's ledger.
 ///
 /// # Errors
-/// When no array can be served, a tool is missing, or another process has the ledger.
+/// When no array can be served or one is configured so that it cannot be asked, a tool is missing,
+/// or another process has the ledger.
 pub fn assemble(config: &Config, state: &Path) -> Result<Fleet, FleetError> {
-    let (arrays, mut refused) = arrays::build(config);
+    let arrays = arrays::build(config).map_err(FleetError::Misconfigured)?;
+    let unseen = arrays::blades(config);
     if arrays.is_empty() {
-        return Err(FleetError::NothingToServe(refused));
+        return Err(FleetError::NothingToServe(unseen));
     }
     host::check_tools(config.defaults.filesystem)?;
     let attacher = host::open(state).map_err(FleetError::Host)?;
-    let mut served = Vec::new();
-    let mut backends = Vec::new();
-    for array in arrays {
+    let (mut served, mut looked_up) = (Vec::new(), Vec::new());
+    for array in &arrays {
+        let endpoint = array.backend.endpoint();
         match attacher.supports(array.protocol) {
-            Ok(()) => {
-                served.push(array.backend.endpoint().to_owned());
-                backends.push(array);
-            }
-            Err(error) => refused.push(Refused::new(array.backend.endpoint(), error.message())),
+            Ok(()) => served.push(endpoint.to_owned()),
+            Err(error) => looked_up.push(Refused::new(endpoint, error.message())),
         }
     }
-    if backends.is_empty() {
-        return Err(FleetError::NothingToServe(refused));
+    if served.is_empty() {
+        return Err(FleetError::NothingToServe([looked_up, unseen].concat()));
     }
-    let all = backends
+    Ok(Fleet {
+        engine: engine(config, arrays, attacher),
+        served,
+        looked_up,
+        unseen,
+    })
+}
+
+fn engine(config: &Config, arrays: Vec<Built>, attacher: Arc<LinuxAttacher>) -> Arc<Engine> {
+    let draining: Vec<String> = arrays
         .iter()
-        .map(|array| Arc::clone(&array.backend))
+        .filter(|array| array.draining)
+        .map(|array| array.backend.endpoint().to_owned())
         .collect();
-    let mut builder = Engine::builder(all, attacher).settings(EngineSettings {
+    let backends = arrays.into_iter().map(|array| array.backend).collect();
+    let mut builder = Engine::builder(backends, attacher).settings(EngineSettings {
         default_size: config.defaults.size,
         default_filesystem: config.defaults.filesystem,
         ..EngineSettings::default()
     });
-    for array in backends.iter().filter(|array| array.draining) {
-        builder = builder.draining(array.backend.endpoint());
+    for endpoint in draining {
+        builder = builder.draining(endpoint);
     }
-    Ok(Fleet {
-        engine: builder.build(),
-        served,
-        refused,
-    })
+    builder.build()
 }

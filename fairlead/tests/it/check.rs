@@ -89,6 +89,28 @@ fn with_its_commas_the_example_is_fine() {
 }
 
 #[test]
+fn what_is_not_served_is_said_with_what_it_means() {
+    let warning = |text: &str| {
+        let checked = check_text(text);
+        assert!(errors(&checked).is_empty(), "{:#?}", checked.problems);
+        checked.problems[0].to_string()
+    };
+    for san_type in ["ISCSI", "FC", "NVME-TCP"] {
+        let text = warning(&with(&format!("\"SanType\": \"{san_type}\"")));
+        assert!(
+            text.contains(san_type) && text.contains("names are looked up"),
+            "{text}"
+        );
+    }
+    let entry = r#"{"MgmtEndPoint": "b", "APIToken": "t", "NFSEndPoint": "c"}"#;
+    let text = warning(&format!(r#"{{"FlashBlades": [{entry}]}}"#));
+    assert!(
+        text.contains("a volume of the same name on one is not seen"),
+        "{text}"
+    );
+}
+
+#[test]
 fn other_syntax_errors_have_their_place() {
     for (text, line, column) in [
         ("", 1, 1),

@@ -1,4 +1,5 @@
-//! Tests of the configuration and of the command line, as their users meet them.
+//! Tests of the configuration, of the fleet made from it, and of the command line, as their users
+//! meet them.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,4 +10,5 @@
 mod check;
 mod command;
 mod environment;
+mod fleet;
 mod schema;

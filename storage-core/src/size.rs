@@ -195,12 +195,12 @@ fn unit_of(text: &str) -> Option<(u64, u32)> {
 }
 
 fn malformed(problem: &str, text: &str) -> Error {
-    let hint = "write a number and a unit, such as 20GB, 32GiB, 1.5T or 1073741824";
+    let hint = "write a number and a unit without a blank between, such as 20GB (decimal: KB MB GB TB PB), 32GiB or 1.5T (binary: K M G T P, with or without iB), or a number of bytes";
     failure(ErrorKind::InvalidArgument, problem, text, hint)
 }
 
 fn out_of_range(problem: &str, text: &str) -> Error {
-    let hint = "write a size of at least one byte and at most 16383PiB";
+    let hint = "write one such as 20GB or 32GiB";
     failure(ErrorKind::OutOfRange, problem, text, hint)
 }
 

@@ -78,17 +78,31 @@ impl Lookup {
         let silent: Vec<String> = self
             .silent
             .iter()
-            .map(|(array, error)| format!("{array} ({})", error.chain()))
+            .map(|(array, error)| format!("{array}: {}", in_short(error)))
             .collect();
+        tracing::debug!(volume = %name, silent = ?self.silent, "neither found nor proven absent");
         Error::new(
             ErrorKind::Unavailable,
             format!(
-                "an array that does not answer may hold this volume: {}; nothing was done",
+                "the volume may be on an array that does not answer ({}); nothing was done, try again when it is back",
                 silent.join("; ")
             ),
         )
         .with_context("volume", name.as_str())
     }
+}
+
+/// What went wrong and its first cause, for a person; the whole chain is for the log.
+fn in_short(error: &Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    let cause = cause.to_string();
+    if cause.contains(error.message()) || error.message().contains(&cause) {
+        return error.message().to_owned();
+    }
+    format!("{} ({cause})", error.message())
 }
 
 impl Fleet {
@@ -262,9 +276,7 @@ impl Fleet {
                 }
             }
             Ok(None) => {}
-            Err(error) => lookup
-                .silent
-                .push((member.backend.endpoint().to_owned(), error)),
+            Err(error) => lookup.silent.push((member.backend.to_string(), error)),
         }
     }
 
@@ -315,7 +327,7 @@ impl Member {
     /// What is noted of an array that gave no answer at all.
     fn no_answer(self: &Arc<Self>) -> (String, Error) {
         let error = Error::new(ErrorKind::Unavailable, "no answer yet");
-        (self.backend.endpoint().to_owned(), error)
+        (self.backend.to_string(), error)
     }
 
     /// Telemetry of at most ten seconds' age; concurrent callers share one read.

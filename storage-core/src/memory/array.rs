@@ -140,6 +140,25 @@ impl MemoryArray {
         Ok(())
     }
 
+    /// Gives an object another name, as an administrator would, or a delete that is cut off after
+    /// its first step: under a trash name ([`crate::trash_name`]) it counts as half removed.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such object, `AlreadyExists` when the name is taken.
+    pub fn rename_foreign(&self, object: &str, to: &str) -> Result<()> {
+        let id = {
+            let objects = self.lock();
+            let found = objects.get(&object.to_ascii_lowercase());
+            found.ok_or_else(gone)?.id.clone()
+        };
+        let state = if to.contains("-fl-trash-") {
+            VolumeState::Deleting
+        } else {
+            VolumeState::Ready
+        };
+        self.rename(&id, to, state)
+    }
+
     /// Destroys an object as an administrator would.
     ///
     /// # Errors

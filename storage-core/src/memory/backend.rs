@@ -345,6 +345,12 @@ impl Backend for MemoryBackend {
                 if already {
                     return Err(gone());
                 }
+                if volume.state == VolumeState::Deleting && object.state == VolumeState::Ready {
+                    return Err(Error::new(
+                        ErrorKind::Busy,
+                        "the volume was taken into use again",
+                    ));
+                }
                 self.removable(object)
             });
         match removed {
@@ -352,7 +358,15 @@ impl Backend for MemoryBackend {
             Err(error) if already || error.kind() == ErrorKind::NotFound => {
                 Ok(Outcome::AlreadySo(()))
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                // Refused with everything as it was: a half-removed volume gets its name back.
+                if error.kind() == ErrorKind::FailedPrecondition
+                    && let Err(kept) = self.restore(volume).await
+                {
+                    return Err(error.with_context("restore", kept.to_string()));
+                }
+                Err(error)
+            }
         }
     }
 
@@ -367,7 +381,12 @@ impl Backend for MemoryBackend {
         let names = object_names(&self.namespace, &volume.name, &RULES);
         for object in names.iter() {
             let id = volume.id.object();
-            if self.array.rename(id, object, VolumeState::Ready).is_ok() {
+            let aside = |object: &Object| match object.state {
+                VolumeState::Deleting => Ok(()),
+                VolumeState::Ready | VolumeState::Destroyed => Err(gone()),
+            };
+            let renamed = self.array.rename_if(id, object, VolumeState::Ready, aside);
+            if renamed.is_ok() {
                 let restored = self.by_id(&volume.id)?.ok_or_else(gone)?;
                 return Ok(Outcome::Done(restored));
             }

@@ -46,7 +46,7 @@ impl Machine {
         let mut record = self.new_record(request, previous.as_ref())?;
         progress.set("looking for the volume");
         connector.reach(&record)?;
-        self.evict_strangers(&record)?;
+        self.evict_strangers(&record, progress)?;
         self.store(&record)?;
         let mut alive = false;
         match self.build(&mut record, progress, &mut alive) {

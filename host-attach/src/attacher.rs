@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use storage_core::{
-    AttachVolume, Attacher, Attachment, Error, ErrorKind, Host, Outcome, Protocol, Result, Size,
-    Volume, VolumeId,
+    ArrayId, AttachVolume, Attacher, Attachment, Error, ErrorKind, Host, Outcome, Protocol, Result,
+    Size, Volume, VolumeId,
 };
 
 use crate::blocking::{Progress, Workers};
 use crate::connector::LoopConnector;
 use crate::ledger::{Key, Ledger};
-use crate::machine::{KeyLocks, Machine};
+use crate::locks::KeyLocks;
+use crate::machine::Machine;
 use crate::mount::MountFolder;
 use crate::runner::Runner;
 use crate::steps::{Observer, Steps};
@@ -36,6 +37,10 @@ pub struct Config {
     pub tool_dirs: Vec<PathBuf>,
     /// How long a call waits. The work goes on after that.
     pub patience: Duration,
+    /// How long making ready for one volume waits for fenced others to be taken down; that goes on
+    /// after it, too. The default is a little more than one teardown waits for whoever is in its
+    /// way.
+    pub healing_patience: Duration,
     /// Sees every step; for tests.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -50,6 +55,7 @@ impl Config {
             host,
             tool_dirs: Vec::new(),
             patience: Duration::from_secs(900),
+            healing_patience: Duration::from_secs(20),
             observer: None,
         }
     }
@@ -62,6 +68,7 @@ pub struct LinuxAttacher {
     changes: Workers,
     looks: Workers,
     patience: Duration,
+    healing_patience: Duration,
 }
 
 impl LinuxAttacher {
@@ -96,6 +103,7 @@ impl LinuxAttacher {
             changes: Workers::new(THREADS_MAX),
             looks: Workers::new(THREADS_MAX),
             patience: config.patience,
+            healing_patience: config.healing_patience.min(config.patience),
         }))
     }
 
@@ -116,22 +124,38 @@ impl LinuxAttacher {
         let turn = tokio::time::timeout(self.patience, self.machine.locks.lock(&key))
             .await
             .map_err(|elapsed| {
+                let doing = self.machine.locks.doing(&key);
                 Error::new(
                     ErrorKind::Busy,
-                    "an earlier operation on this volume is not done yet",
+                    format!("an earlier operation on this volume is not done yet: {doing}"),
                 )
                 .with_operation(operation)
+                .with_context("volume", volume.to_string())
                 .with_source(elapsed)
             })?;
         let machine = Arc::clone(&self.machine);
         let left = self.patience.saturating_sub(begun.elapsed());
         let result = self.changes.run(operation, left, move |progress| {
-            let _turn = turn;
-            work(&machine, progress)
+            turn.begins(operation, progress);
+            let result = work(&machine, progress);
+            // With the work, and not with the caller, whatever becomes of that.
+            drop(turn);
+            result
         });
         result
             .await
             .map_err(|error| error.with_context("volume", volume.to_string()))
+    }
+
+    /// Takes down what was fenced, of all arrays or of one. In a thread of its own: what hangs
+    /// there holds the lock of the volume that it hangs on, and no other.
+    async fn healed(&self, only: Option<ArrayId>, patience: Duration) -> Result<Vec<Attachment>> {
+        let machine = Arc::clone(&self.machine);
+        self.changes
+            .run("heal", patience, move |progress| {
+                machine.heal(only.as_ref(), progress)
+            })
+            .await
     }
 
     async fn look<T, W>(&self, operation: &'static str, work: W) -> Result<T>
@@ -160,6 +184,14 @@ impl Attacher for LinuxAttacher {
     }
 
     async fn prepare(&self, volume: &Volume) -> Result<()> {
+        // First what was fenced of this array, while its writes still fail. What cannot be taken
+        // down now (a container has it open, the kernel hangs) is no reason to refuse this
+        // volume: it keeps its LUN number in `luns_in_use`, and publish avoids those, so nothing
+        // comes to life behind the old device.
+        let array = volume.id.array().clone();
+        if let Err(error) = self.healed(Some(array), self.healing_patience).await {
+            tracing::warn!(volume = %volume.id, error = %error.chain(), "what was fenced could not be taken down; its LUN numbers are avoided");
+        }
         let volume = volume.clone();
         self.change("prepare", &volume.id.clone(), move |machine, progress| {
             progress.set("clearing what an earlier grant left");
@@ -205,17 +237,12 @@ impl Attacher for LinuxAttacher {
     }
 
     async fn luns_in_use(&self) -> Result<Vec<u16>> {
-        Ok(Vec::new())
+        self.look("see the LUN numbers in use", Machine::luns_in_use)
+            .await
     }
 
     async fn heal(&self) -> Result<Vec<Attachment>> {
-        let machine = Arc::clone(&self.machine);
-        self.changes
-            .run("heal", self.patience, move |progress| {
-                progress.set("looking for fenced volumes");
-                machine.heal(None)
-            })
-            .await
+        self.healed(None, self.patience).await
     }
 
     async fn attachments(&self) -> Result<Vec<Attachment>> {

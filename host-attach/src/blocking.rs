@@ -5,6 +5,7 @@
 //! deadline; the work goes on, and whatever it owns (a volume's lock) stays with it until it is
 //! done. Over the limit, new work is refused.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,17 +16,22 @@ use tokio::sync::oneshot;
 
 /// What a piece of work is doing, for the message of a time-out.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Progress(Arc<Mutex<&'static str>>);
+pub(crate) struct Progress(Arc<Mutex<Cow<'static, str>>>);
 
 impl Progress {
     /// Notes what begins now.
-    pub(crate) fn set(&self, doing: &'static str) {
-        tracing::debug!(doing, "host work");
+    pub(crate) fn set(&self, doing: impl Into<Cow<'static, str>>) {
+        let doing = doing.into();
+        tracing::debug!(%doing, "host work");
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = doing;
     }
 
-    fn get(&self) -> &'static str {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What began last.
+    pub(crate) fn get(&self) -> Cow<'static, str> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

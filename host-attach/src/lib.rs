@@ -27,6 +27,7 @@ mod filesystem;
 mod format;
 mod identity;
 mod ledger;
+mod locks;
 mod machine;
 mod mount;
 mod mountinfo;

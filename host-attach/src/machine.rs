@@ -1,17 +1,15 @@
 //! What every operation works with: the ledger, the mount folder, the connectors, the tools and
 //! the observer. The order of steps is in [`crate::attach`] and [`crate::teardown`].
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use storage_core::{Attachment, AttachmentState, Host, Protocol, Result, VolumeId};
-use tokio::sync::OwnedMutexGuard;
 
 use crate::connector::{Connector, LoopConnector, not_built};
 use crate::failure::io_error;
 use crate::ledger::{FormatPhase, Key, Ledger, Record};
+use crate::locks::KeyLocks;
 use crate::mount::MountFolder;
 use crate::runner::Runner;
 use crate::steps::{Step, Steps};
@@ -78,29 +76,4 @@ pub(crate) fn boot_id() -> Result<String> {
     let text =
         fs::read_to_string(path).map_err(|source| io_error("reading the boot id", path, source))?;
     Ok(text.trim().to_owned())
-}
-
-/// One lock a volume. Work on different volumes never waits for each other.
-#[derive(Debug, Default)]
-pub(crate) struct KeyLocks {
-    locks: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
-}
-
-impl KeyLocks {
-    fn of(&self, key: &Key) -> Arc<tokio::sync::Mutex<()>> {
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that nobody holds or waits for are forgotten.
-        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-        Arc::clone(locks.entry(key.clone()).or_default())
-    }
-
-    /// Waits for the volume's turn, first come first served.
-    pub(crate) async fn lock(&self, key: &Key) -> OwnedMutexGuard<()> {
-        self.of(key).lock_owned().await
-    }
-
-    /// The volume's lock if it is free now.
-    pub(crate) fn try_lock(&self, key: &Key) -> Option<OwnedMutexGuard<()>> {
-        self.of(key).try_lock_owned().ok()
-    }
 }

@@ -4,17 +4,20 @@
 //! Nothing is ever inferred from a step that was once done. After kill -9 or a reboot the same
 //! looks decide what comes next.
 
+use std::collections::BTreeSet;
+
 use rustix::fs::OFlags;
-use storage_core::{ArrayId, Attachment, AttachmentState, ErrorKind, Result, Volume};
+use storage_core::{ArrayId, Attachment, AttachmentState, ErrorKind, Result, Volume, VolumeId};
 
 use crate::attach::still_held;
-use crate::connector::Connector;
+use crate::blocking::Progress;
+use crate::connector::{Connector, lun_of};
 use crate::device::{BlockNode, Use, VerifiedDevice};
 use crate::failure::refused;
 use crate::ledger::{FormatPhase, Intent, Key, Record};
 use crate::machine::{Machine, attachment};
 use crate::mount::{is_healthy, mounts_at};
-use crate::mountinfo::MountEntry;
+use crate::mountinfo::{MountEntry, own_mounts};
 use crate::teardown::Mode;
 
 /// What a device said when it was asked who it is.
@@ -114,7 +117,7 @@ impl Machine {
     }
 
     /// One volume's attachment.
-    pub(crate) fn status(&self, volume: &storage_core::VolumeId) -> Result<Option<Attachment>> {
+    pub(crate) fn status(&self, volume: &VolumeId) -> Result<Option<Attachment>> {
         let shown = |record: &Record| record.intent != Intent::Forgotten;
         let Some(record) = self.load(volume)?.filter(shown) else {
             return Ok(None);
@@ -122,25 +125,46 @@ impl Machine {
         Ok(Some(attachment(&record, self.state(&record, true)?)))
     }
 
-    /// Every attachment.
+    /// Every attachment. One that cannot be observed (its device does not answer, its protocol is
+    /// not in this build) is `Incomplete`, and the others are what they are.
     pub(crate) fn attachments(&self) -> Result<Vec<Attachment>> {
         let records = self.ledger.load_all()?;
+        // Without it nothing can be said of any of them.
+        own_mounts()?;
         let shown = records
             .iter()
             .filter(|record| record.intent != Intent::Forgotten);
-        shown
-            .map(|record| Ok(attachment(record, self.state(record, false)?)))
-            .collect()
+        Ok(shown
+            .map(|record| {
+                let state = self.state(record, false).unwrap_or_else(|failure| {
+                    tracing::warn!(volume = %record.volume(), error = %failure.chain(), "the volume cannot be observed");
+                    AttachmentState::Incomplete
+                });
+                attachment(record, state)
+            })
+            .collect())
     }
 
-    /// Clears what an earlier grant left, before the next is given.
-    ///
-    /// The array may give the volume a LUN number that another one had here. What was fenced goes
-    /// now, while its writes still fail, and not when the number is back.
-    pub(crate) fn prepare(&self, volume: &Volume) -> Result<()> {
-        if let Err(error) = self.heal(Some(volume.id.array())) {
-            tracing::warn!(error = %error.chain(), "other volumes could not be looked at");
+    /// The LUN numbers under which this host has devices, or may have by what it recorded. A
+    /// record that cannot be read has none to tell; its device, if there is one, is among the
+    /// kernel's.
+    pub(crate) fn luns_in_use(&self) -> Result<Vec<u16>> {
+        let records = self.ledger.load_all()?;
+        let held = |record: &&Record| matches!(record.intent, Intent::Attach | Intent::Detach);
+        let mut numbers: BTreeSet<u16> = records
+            .iter()
+            .filter(held)
+            .filter_map(|record| lun_of(&record.access.path))
+            .collect();
+        for connector in self.connectors() {
+            numbers.extend(connector.luns_shown()?);
         }
+        Ok(numbers.into_iter().collect())
+    }
+
+    /// Clears what an earlier grant left of this volume, before the next is given. Other volumes
+    /// that were fenced are taken down before this: see the caller.
+    pub(crate) fn prepare(&self, volume: &Volume) -> Result<()> {
         if let Some(mut record) = self.load(&volume.id)? {
             let view = self.view(&record)?;
             if Self::is_intact(&record, &view, true) {
@@ -190,62 +214,76 @@ impl Machine {
     }
 
     /// What a fenced host does: takes down every attachment whose device does not prove to be its
-    /// volume any more, of all arrays or of one. Volumes that something else works on are left to
-    /// that.
-    pub(crate) fn heal(&self, only: Option<&ArrayId>) -> Result<Vec<Attachment>> {
+    /// volume any more, of all arrays or of one. Each by itself: one that fails, or that something
+    /// else works on, does not stop the others.
+    pub(crate) fn heal(
+        &self,
+        only: Option<&ArrayId>,
+        progress: &Progress,
+    ) -> Result<Vec<Attachment>> {
+        progress.set("reading the ledger");
         let mut released = Vec::new();
         for record in self.ledger.load_all()? {
-            if only.is_some_and(|array| array != record.volume().array()) {
+            let volume = record.volume();
+            if only.is_some_and(|array| array != volume.array()) {
                 continue;
             }
-            let key = Key::of(record.volume());
-            let Some(_turn) = self.locks.try_lock(&key) else {
-                continue;
-            };
-            // Read again under the lock.
-            let Some(mut record) = self.ledger.load(&key)? else {
-                continue;
-            };
-            let view = self.view(&record)?;
-            if view.proof != Proof::Wrong {
-                continue;
-            }
-            match self.release(&mut record, Mode::Discard) {
-                Ok(()) => released.push(attachment(&record, AttachmentState::Released)),
-                Err(error) => {
-                    tracing::error!(volume = %record.volume(), error = %error.chain(), "a fenced volume could not be taken down");
+            match self.heal_one(volume, progress) {
+                Ok(done) => released.extend(done),
+                Err(failure) => {
+                    tracing::error!(%volume, doing = %progress.get(), error = %failure.chain(), "a volume could not be healed");
                 }
             }
         }
         Ok(released)
     }
 
+    fn heal_one(&self, volume: &VolumeId, progress: &Progress) -> Result<Option<Attachment>> {
+        let Some(turn) = self.locks.try_lock(&Key::of(volume)) else {
+            return Ok(None);
+        };
+        turn.begins("heal", progress);
+        progress.set(format!("looking at {volume}"));
+        // Read again under the lock.
+        let Some(mut record) = self.load(volume)? else {
+            return Ok(None);
+        };
+        if self.view(&record)?.proof != Proof::Wrong {
+            return Ok(None);
+        }
+        progress.set(format!("taking down {volume}, which was fenced"));
+        self.release(&mut record, Mode::Discard)?;
+        Ok(Some(attachment(&record, AttachmentState::Released)))
+    }
+
     /// Takes down another volume's device that lies on this volume's path: the array reuses LUN
     /// numbers, and the old device now shows the new volume.
-    pub(crate) fn evict_strangers(&self, record: &Record) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the device's owner is not known, its record cannot be read, or something works on it.
+    pub(crate) fn evict_strangers(&self, record: &Record, progress: &Progress) -> Result<()> {
         for stranger in self.connector_of(record)?.strangers(record)? {
             let name = stranger.node.name;
-            let records = self.ledger.load_all()?;
-            let owner = stranger.owner.as_deref().and_then(|short| {
-                records
-                    .into_iter()
-                    .find(|candidate| Key::of(candidate.volume()).short() == short)
-            });
-            let Some(owner) = owner else {
+            let short = stranger.owner.as_deref();
+            let owner = short.map(|short| self.ledger.load_short(short));
+            let Some(owner) = owner.transpose()?.flatten() else {
                 return Err(refused(format!(
                     "{name} already shows this LUN, and the ledger does not know it; detach it by hand"
                 )));
             };
             let key = Key::of(owner.volume());
-            let Some(_turn) = self.locks.try_lock(&key) else {
+            let Some(turn) = self.locks.try_lock(&key) else {
                 return Err(crate::failure::error(
                     ErrorKind::Busy,
                     format!(
-                        "{name} of the volume {} has to go first, and something works on it",
-                        owner.volume()
+                        "{name} of the volume {} has to go first, and something works on it: {}",
+                        owner.volume(),
+                        self.locks.doing(&key)
                     ),
                 ));
             };
+            turn.begins("eviction", progress);
+            progress.set(format!("taking down {} on the same path", owner.volume()));
             if let Some(mut owner) = self.ledger.load(&key)? {
                 tracing::error!(volume = %owner.volume(), device = name, "a device of an earlier connection shows another volume: taken down without writing");
                 self.release(&mut owner, Mode::Discard)

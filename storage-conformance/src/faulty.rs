@@ -273,6 +273,10 @@ impl<H: Harness> Harness for WithFaults<H> {
         )
     }
 
+    fn missing(&self) -> Option<String> {
+        self.inner.missing()
+    }
+
     fn report(&self) -> String {
         let inner = self.inner.report();
         format!("{} {inner}", self.dice.counts())

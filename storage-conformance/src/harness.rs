@@ -46,6 +46,12 @@ pub trait Harness: Send + Sync {
         "backend".to_owned()
     }
 
+    /// What this machine lacks for running any case (root, a kernel module), if anything. Nothing
+    /// else of the harness is then asked.
+    fn missing(&self) -> Option<String> {
+        None
+    }
+
     /// What happened during the case (faults injected, calls made), for the output.
     fn report(&self) -> String {
         String::new()

@@ -18,6 +18,9 @@ pub async fn run<H: Harness>(name: &str, harness: H, case: impl AsyncFnOnce(&H) 
     let subject = harness.describe();
     // It holds the seed, which whoever sees the case fail will want.
     log(&format!("{name} on {subject}"));
+    if let Some(reason) = harness.missing() {
+        return skipped(name, &subject, &reason);
+    }
     let report = Report {
         name,
         harness: &harness,
@@ -26,14 +29,16 @@ pub async fn run<H: Harness>(name: &str, harness: H, case: impl AsyncFnOnce(&H) 
     drop(report);
     match ended {
         Ok(Verdict::Passed) => {}
-        Ok(Verdict::Skipped(reason)) => {
-            let count = SKIPPED.fetch_add(1, Ordering::SeqCst) + 1;
-            let line = format!("SKIPPED: {name} on {subject}: {reason}");
-            log(&line);
-            announce(&format!("{line} ({count} skipped so far)"));
-        }
+        Ok(Verdict::Skipped(reason)) => skipped(name, &subject, &reason),
         Err(_elapsed) => panic!("{name} took more than {} s", DEADLINE.as_secs()),
     }
+}
+
+fn skipped(name: &str, subject: &str, reason: &str) {
+    let count = SKIPPED.fetch_add(1, Ordering::SeqCst) + 1;
+    let line = format!("SKIPPED: {name} on {subject}: {reason}");
+    log(&line);
+    announce(&format!("{line} ({count} skipped so far)"));
 }
 
 /// Says what happened on the way, also when the case panics.

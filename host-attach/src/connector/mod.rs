@@ -3,8 +3,10 @@
 
 mod loop_device;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
+use std::path::Path;
 
 use storage_core::{AccessPath, ErrorKind, Protocol, Result, Volume};
 
@@ -42,6 +44,10 @@ pub(crate) trait Connector: fmt::Debug + Send + Sync {
     /// Devices of this host that answer with the volume's identity, ours or not.
     fn showing(&self, volume: &Volume) -> Result<Vec<BlockNode>>;
 
+    /// The LUN numbers under which this host has devices of any array, by what the kernel has on
+    /// record; no device is asked.
+    fn luns_shown(&self) -> Result<BTreeSet<u16>>;
+
     /// Makes the device of the record's grant. One that this grant made before is used again.
     fn connect(&self, record: &Record) -> Result<BlockNode>;
 
@@ -53,6 +59,20 @@ pub(crate) trait Connector: fmt::Debug + Send + Sync {
 
     /// Asks for the volume's size anew and hands it to the kernel.
     fn refresh_size(&self, node: &BlockNode) -> Result<()>;
+}
+
+/// The logical unit number of a path, for every protocol that has them.
+pub(crate) fn lun_of(path: &AccessPath) -> Option<u16> {
+    match path {
+        AccessPath::Iscsi { lun, .. } => Some(*lun),
+        AccessPath::Loop { file } => lun_of_file(file),
+        _ => None,
+    }
+}
+
+/// A simulator names each LUN's file by its number.
+fn lun_of_file(file: &Path) -> Option<u16> {
+    file.file_name()?.to_str()?.parse().ok()
 }
 
 /// Says that a protocol is not in this build.

@@ -6,18 +6,23 @@
 //!
 //! A file is a line of JSON and a line `sha256:<hex>` of the first. It is written to a temporary
 //! file, synced, renamed, and the folder is synced. A file of a newer format, or one that does
-//! not match its sum, is an error and stays as it is.
+//! not match its sum, is an error for its own volume (the file's name is the volume's key), is left
+//! out where all are read, and stays as it is.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use storage_core::{Access, ErrorKind, Filesystem, FilesystemSpec, Result, VolumeId, VolumeName};
+use storage_core::{
+    Access, Error, ErrorKind, Filesystem, FilesystemSpec, Result, VolumeId, VolumeName,
+};
 use uuid::Uuid;
 
 use crate::blocking::poll_until;
@@ -133,6 +138,8 @@ impl Key {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     folder: PathBuf,
+    /// Files that were left out and logged. No more than there were bad files in our folder.
+    left_out: Mutex<BTreeSet<PathBuf>>,
     /// Holds the lock for as long as the ledger lives.
     _lock: File,
 }
@@ -157,6 +164,7 @@ impl Ledger {
         make_private_folder(&folder)?;
         let ledger = Self {
             folder,
+            left_out: Mutex::default(),
             _lock: lock,
         };
         ledger.remove_leftovers()?;
@@ -194,26 +202,48 @@ impl Ledger {
     /// # Errors
     /// `FailedPrecondition` for a record that is damaged or of a newer format, naming the file.
     pub(crate) fn load(&self, key: &Key) -> Result<Option<Record>> {
-        let path = self.path(key);
-        let Some(record) = read_record(&path)? else {
-            return Ok(None);
-        };
-        if Key::of(record.volume()) != *key {
-            return Err(damaged(&path, "it is another volume's record"));
-        }
-        Ok(Some(record))
+        read_own_record(&self.path(key))
     }
 
-    /// Every record.
+    /// The record of the volume whose key begins so. [`Key::short`] is what devices carry.
     ///
     /// # Errors
-    /// As [`Self::load`], for the first that cannot be read.
+    /// As [`Self::load`].
+    pub(crate) fn load_short(&self, short: &str) -> Result<Option<Record>> {
+        let paths = self.files("json")?.into_iter();
+        let begins = |path: &PathBuf| stem(path).is_some_and(|stem| stem.starts_with(short));
+        match paths.into_iter().find(begins) {
+            Some(path) => read_own_record(&path),
+            None => Ok(None),
+        }
+    }
+
+    /// Every record that can be read. One that cannot is logged, once, and left out: it concerns
+    /// its own volume and no other, and [`Self::load`] refuses that.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, or the process lacks what reading any file needs.
     pub(crate) fn load_all(&self) -> Result<Vec<Record>> {
         let mut records = Vec::new();
         for path in self.files("json")? {
-            records.extend(read_record(&path)?);
+            match read_own_record(&path) {
+                Ok(record) => records.extend(record),
+                // No file is bad because descriptors or memory ran out.
+                Err(failure) if failure.kind() == ErrorKind::ResourceExhausted => {
+                    return Err(failure);
+                }
+                Err(failure) => self.leave_out(path, &failure),
+            }
         }
         Ok(records)
+    }
+
+    fn leave_out(&self, path: PathBuf, failure: &Error) {
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if !left_out.contains(&path) {
+            tracing::error!(path = %path.display(), error = %failure.chain(), "a ledger record is left out, and its volume refused, until somebody has dealt with the file");
+            left_out.insert(path);
+        }
     }
 
     /// Writes a record so that after any crash the old or the new one is there, whole.
@@ -298,7 +328,23 @@ fn checksum(bytes: &[u8]) -> String {
     format!("sha256:{hex}")
 }
 
-fn damaged(path: &Path, what: &str) -> storage_core::Error {
+/// A file's name without `.json`: the key of the volume that it is about.
+fn stem(path: &Path) -> Option<&str> {
+    path.file_stem().and_then(|stem| stem.to_str())
+}
+
+/// A record, if the file is there, which must be that of the volume that the file is named for.
+fn read_own_record(path: &Path) -> Result<Option<Record>> {
+    let Some(record) = read_record(path)? else {
+        return Ok(None);
+    };
+    if stem(path) != Some(Key::of(record.volume()).as_str()) {
+        return Err(damaged(path, "it is another volume's record"));
+    }
+    Ok(Some(record))
+}
+
+fn damaged(path: &Path, what: &str) -> Error {
     error(
         ErrorKind::FailedPrecondition,
         format!("a ledger record is damaged ({what}); look at it, and move it away if the volume is not attached here"),
@@ -317,6 +363,9 @@ fn read_record(path: &Path) -> Result<Option<Record>> {
         Ok(_) => parse_record(&text, path).map(Some),
         Err(source) if source.kind() == std::io::ErrorKind::InvalidData => {
             Err(damaged(path, "it is not text"))
+        }
+        Err(source) if source.kind() == std::io::ErrorKind::IsADirectory => {
+            Err(damaged(path, "it is a folder"))
         }
         Err(source) => Err(io_error("reading a ledger record", path, source)),
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use storage_core::{
@@ -91,7 +92,6 @@ fn a_newer_record_is_refused_and_stays_untouched() {
     fs::write(ledger.path(&key), text).unwrap();
     for error in [
         ledger.load(&key).unwrap_err(),
-        ledger.load_all().unwrap_err(),
         ledger.store(&record).unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
@@ -131,6 +131,68 @@ fn another_volumes_record_under_this_key_is_refused() {
     )
     .unwrap();
     assert!(ledger.load(&Key::of(two.volume())).is_err());
+    assert_eq!(ledger.load_all().unwrap(), [one]);
+}
+
+/// What is logged while it runs, on this thread.
+fn logged(run: impl FnOnce()) -> String {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&log);
+    let writer = move || Sink(Arc::clone(&sink));
+    let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
+    tracing::subscriber::with_default(subscriber, run);
+    let bytes = log.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn records_that_cannot_be_read_are_left_out_and_logged_once() {
+    let state = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(state.path()).unwrap();
+    let good = record("o-1");
+    ledger.store(&good).unwrap();
+    let bad: Vec<Key> = ["o-2", "o-3", "o-4", "o-5"]
+        .map(|object| Key::of(record(object).volume()))
+        .into();
+    let newer = "{\"version\":2}\n";
+    fs::write(ledger.path(&bad[0]), newer).unwrap();
+    fs::write(ledger.path(&bad[1]), [0xff, 0xfe]).unwrap();
+    fs::write(ledger.path(&bad[2]), "").unwrap();
+    fs::create_dir(ledger.path(&bad[3])).unwrap();
+    let log = logged(|| {
+        for _round in 0..3 {
+            assert_eq!(ledger.load_all().unwrap(), std::slice::from_ref(&good));
+        }
+    });
+    assert_eq!(log.matches("ERROR").count(), bad.len(), "{log}");
+    for key in &bad {
+        assert_eq!(
+            log.matches(key.as_str()).count(),
+            2,
+            "path and error: {log}"
+        );
+        for error in [
+            ledger.load(key).unwrap_err(),
+            ledger.load_short(key.short()).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+            assert!(error.to_string().contains(key.as_str()), "{error}");
+        }
+    }
+    let key = Key::of(good.volume());
+    assert_eq!(ledger.load_short(key.short()).unwrap(), Some(good));
 }
 
 proptest! {

@@ -6,7 +6,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use array_sim::{Lun, LunTable, luns};
 use host_attach::{Config, LinuxAttacher, Observer};
@@ -35,7 +36,10 @@ pub fn missing() -> Option<&'static str> {
     if !rustix::process::geteuid().is_root() {
         return Some("needs root");
     }
-    (!Path::new("/dev/loop-control").exists()).then_some("needs loop devices")
+    if !Path::new("/dev/loop-control").exists() {
+        return Some("needs loop devices");
+    }
+    (!Path::new("/dev/fuse").exists()).then_some("needs /dev/fuse")
 }
 
 #[expect(
@@ -61,15 +65,41 @@ fn try_tool(name: &str, arguments: &[&str]) {
 /// How LUNs are shown.
 enum Show {
     Plain,
-    Fuse(LunTable, Option<luns::LunMount>),
+    Fuse(LunTable, Mutex<Option<luns::LunMount>>),
 }
 
-/// A process that copies the mount namespace holds every test's mounts: it is alone.
-static NAMESPACES: RwLock<()> = RwLock::new(());
+/// How many beds there are; -1 for one that is alone. A process that copies the mount namespace
+/// holds every test's mounts, so its test has no other beside it.
+static BEDS: Mutex<i32> = Mutex::new(0);
+static BEDS_CHANGED: Condvar = Condvar::new();
 
-enum Turn {
-    Shared(#[expect(dead_code, reason = "held")] RwLockReadGuard<'static, ()>),
-    Alone(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'static, ()>),
+/// A place among the beds. Unlike the guards of a lock it may be dropped by another thread.
+struct Turn(i32);
+
+impl Turn {
+    fn shared() -> Self {
+        Self::take(1, |beds| beds >= 0)
+    }
+
+    fn alone() -> Self {
+        Self::take(-1, |beds| beds == 0)
+    }
+
+    fn take(weight: i32, free: impl Fn(i32) -> bool) -> Self {
+        let beds = BEDS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut beds = BEDS_CHANGED
+            .wait_while(beds, |beds| !free(*beds))
+            .unwrap_or_else(PoisonError::into_inner);
+        *beds += weight;
+        Self(weight)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *BEDS.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
+        BEDS_CHANGED.notify_all();
+    }
 }
 
 pub struct Bed {
@@ -80,6 +110,8 @@ pub struct Bed {
     /// Released last.
     _turn: Turn,
     pub tool_dirs: Vec<PathBuf>,
+    pub patience: Option<Duration>,
+    pub healing_patience: Option<Duration>,
 }
 
 /// A volume of a bed.
@@ -98,11 +130,11 @@ pub struct Disk {
 
 impl Bed {
     pub fn plain() -> Self {
-        Self::new(false, Self::shared(), &std::env::temp_dir())
+        Self::new(false, Turn::shared(), &std::env::temp_dir())
     }
 
     pub fn fuse() -> Self {
-        Self::new(true, Self::shared(), &std::env::temp_dir())
+        Self::new(true, Turn::shared(), &std::env::temp_dir())
     }
 
     /// A plain bed whose syncs cost nothing, for tests that repeat themselves a lot.
@@ -113,17 +145,12 @@ impl Bed {
         } else {
             std::env::temp_dir()
         };
-        Self::new(false, Self::shared(), &base)
+        Self::new(false, Turn::shared(), &base)
     }
 
     /// A plain bed with no other test's bed beside it.
     pub fn alone() -> Self {
-        let turn = NAMESPACES.write().unwrap_or_else(PoisonError::into_inner);
-        Self::new(false, Turn::Alone(turn), &std::env::temp_dir())
-    }
-
-    fn shared() -> Turn {
-        Turn::Shared(NAMESPACES.read().unwrap_or_else(PoisonError::into_inner))
+        Self::new(false, Turn::alone(), &std::env::temp_dir())
     }
 
     fn new(fuse: bool, turn: Turn, base: &Path) -> Self {
@@ -131,11 +158,9 @@ impl Bed {
             .prefix("host-attach-")
             .tempdir_in(base)
             .unwrap();
-        let host = Host::new(
-            "tester",
-            "0123456789abcdef0123456789abcdef",
-            Initiators::default(),
-        );
+        // A machine of its own: others' devices are on this kernel, too.
+        let machine = Uuid::new_v4().simple().to_string();
+        let host = Host::new("tester", &machine, Initiators::default());
         let luns_folder = folder.path().join("luns");
         fs::create_dir(&luns_folder).unwrap();
         fs::create_dir(folder.path().join("data")).unwrap();
@@ -143,7 +168,7 @@ impl Bed {
             let table = LunTable::new();
             table.add_host(&host.object_name());
             let mounted = luns::mount(table.clone(), &luns_folder).unwrap();
-            Show::Fuse(table, Some(mounted))
+            Show::Fuse(table, Mutex::new(Some(mounted)))
         } else {
             fs::create_dir(luns_folder.join(host.object_name())).unwrap();
             Show::Plain
@@ -155,6 +180,8 @@ impl Bed {
             folder,
             attacher: None,
             tool_dirs: Vec::new(),
+            patience: None,
+            healing_patience: None,
         }
     }
 
@@ -175,6 +202,8 @@ impl Bed {
         let mut config = Config::new(self.state(), self.host.clone());
         config.observer = observer;
         config.tool_dirs.clone_from(&self.tool_dirs);
+        config.patience = self.patience.unwrap_or(config.patience);
+        config.healing_patience = self.healing_patience.unwrap_or(config.healing_patience);
         LinuxAttacher::open(config).unwrap()
     }
 
@@ -193,12 +222,7 @@ impl Bed {
             size,
             lun,
             nonce: Uuid::new_v4(),
-            file: self
-                .folder
-                .path()
-                .join("luns")
-                .join(self.host.object_name())
-                .join(lun.to_string()),
+            file: self.lun_folder().join(lun.to_string()),
             data,
             grant: Some(FormatGrant {
                 filesystem: kind,
@@ -213,6 +237,18 @@ impl Bed {
         };
         self.connect(&disk);
         disk
+    }
+
+    /// Where this host is shown its LUNs.
+    pub fn lun_folder(&self) -> PathBuf {
+        let luns = self.folder.path().join("luns");
+        luns.join(self.host.object_name())
+    }
+
+    /// The files of the ledger's records.
+    pub fn record_files(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.state().join("ledger")).unwrap().flatten();
+        entries.map(|entry| entry.path()).collect()
     }
 
     pub fn connect(&self, disk: &Disk) {
@@ -297,7 +333,8 @@ impl Drop for Bed {
         for name in self.loop_devices() {
             try_tool("losetup", &["-d", &format!("/dev/{name}")]);
         }
-        if let Show::Fuse(_, mounted) = &mut self.show
+        if let Show::Fuse(_, mounted) = &self.show
+            && let Ok(mut mounted) = mounted.lock()
             && let Some(mounted) = mounted.take()
         {
             drop(mounted);

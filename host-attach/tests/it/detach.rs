@@ -174,44 +174,6 @@ async fn somebody_elses_loop_device_over_the_lun_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_stops_everything_about_its_volume_only() {
-    require_root!();
-    let mut bed = Bed::plain();
-    let disk = bed.disk(1, SIZE, Filesystem::Ext4);
-    let other = bed.disk(2, SIZE, Filesystem::Ext4);
-    attach(&bed.attacher(), &disk).await.unwrap();
-    let ledger = bed.state().join("ledger");
-    let path = fs::read_dir(&ledger)
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
-    let good = fs::read_to_string(&path).unwrap();
-    let newer = good.replacen("\"version\":1", "\"version\":99", 1);
-    assert_ne!(good, newer);
-    fs::write(&path, &newer).unwrap();
-    for error in [
-        attach(&bed.attacher(), &disk).await.unwrap_err(),
-        bed.attacher().detach(&disk.id).await.unwrap_err(),
-        bed.attacher().prepare(&disk.volume()).await.unwrap_err(),
-        bed.attacher().attachments().await.unwrap_err(),
-    ] {
-        assert_eq!(error.kind(), ErrorKind::FailedPrecondition, "{error:?}");
-        assert!(
-            error.to_string().contains(path.to_str().unwrap()),
-            "{error}"
-        );
-    }
-    assert_eq!(fs::read_to_string(&path).unwrap(), newer, "untouched");
-    attach(&bed.attacher(), &other).await.unwrap();
-    fs::write(&path, &good).unwrap();
-    assert!(bed.attacher().detach(&disk.id).await.unwrap().is_done());
-    assert!(bed.attacher().detach(&other.id).await.unwrap().is_done());
-    bed.assert_clean();
-}
-
-#[tokio::test]
 async fn a_written_mount_point_is_not_covered_up() {
     require_root!();
     let mut bed = Bed::plain();

@@ -8,9 +8,12 @@
 )]
 
 mod bed;
+mod conformance;
 mod crash;
 mod detach;
 mod fence;
 mod format;
 mod lifecycle;
+mod neighbours;
+mod numbers;
 mod script;

@@ -1,8 +1,9 @@
 //! Observers for tests: stop at the n-th moment, or do something at one.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use host_attach::{Moment, Observer, Step};
 use storage_core::{Error, ErrorKind, Result};
@@ -75,4 +76,38 @@ pub fn kill_at(step: Step, moment: Moment) -> Arc<dyn Observer> {
         moment,
         action,
     })
+}
+
+/// An operation that hangs at one moment, as in the kernel, until this is dropped.
+pub struct Hung {
+    reached: mpsc::Receiver<()>,
+    _release: mpsc::Sender<()>,
+}
+
+impl Hung {
+    pub fn at(step: Step, moment: Moment) -> (Self, Arc<dyn Observer>) {
+        let (tell, reached) = mpsc::channel();
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let action = move || {
+            let _sent = tell.send(());
+            let _released = gate.lock().unwrap().recv();
+            Ok(())
+        };
+        let observer = Arc::new(At {
+            step,
+            moment,
+            action,
+        });
+        let hung = Self {
+            reached,
+            _release: release,
+        };
+        (hung, observer)
+    }
+
+    /// Waits until it hangs there.
+    pub fn wait(&self) {
+        self.reached.recv_timeout(Duration::from_secs(60)).unwrap();
+    }
 }

@@ -25,9 +25,24 @@ pub(super) struct Bound {
 
 /// Every loop device that has a file.
 pub(super) fn bound_devices() -> Result<Vec<Bound>> {
+    let mut devices = Vec::new();
+    for (name, backing) in backings()? {
+        match BlockNode::read(&name) {
+            Ok(node) => devices.push(Bound { node, backing }),
+            // Somebody let it go, or removed it altogether, since the list was read.
+            Err(_gone) if backing_of(&name)?.is_none() => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(devices)
+}
+
+/// The names of all loop devices that have a file, and its path when it was opened, without the
+/// kernel's ` (deleted)`. From sysfs alone: neither devices nor files are touched.
+pub(super) fn backings() -> Result<Vec<(String, PathBuf)>> {
     let folder = Path::new("/sys/block");
     let failed = |source| io_error("listing block devices", folder, source);
-    let mut devices = Vec::new();
+    let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let name = entry
             .map_err(failed)?
@@ -37,15 +52,11 @@ pub(super) fn bound_devices() -> Result<Vec<Bound>> {
         if !name.starts_with("loop") {
             continue;
         }
-        let Some(backing) = backing_of(&name)? else {
-            continue;
-        };
-        devices.push(Bound {
-            node: BlockNode::read(&name)?,
-            backing,
-        });
+        if let Some(backing) = backing_of(&name)? {
+            found.push((name, backing));
+        }
     }
-    Ok(devices)
+    Ok(found)
 }
 
 /// The path of a loop device's file (`loop_attr_backing_file_show`), `None` without one.

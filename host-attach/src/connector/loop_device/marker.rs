@@ -44,15 +44,22 @@ pub(super) fn parse_marker(name: &[u8]) -> Marker {
     }
 }
 
-pub(super) fn read_marker(node: &BlockNode) -> Result<Marker> {
-    let file = node.open(OFlags::RDONLY)?;
+/// The marker; `None` when the device has gone, or is another one, since it was found.
+pub(super) fn read_marker(node: &BlockNode) -> Result<Option<Marker>> {
+    let file = match node.open(OFlags::RDONLY) {
+        Ok(file) => file,
+        Err(_gone) if !BlockNode::read(&node.name).is_ok_and(|now| now == *node) => {
+            return Ok(None);
+        }
+        Err(failure) => return Err(failure),
+    };
     match sys::loop_name(&file) {
-        Ok(name) => Ok(parse_marker(&name)),
-        // It lost its file since we looked: nobody's device.
-        Err(source) if errno(&source) == Some(Errno::NXIO) => Ok(Marker::Foreign),
+        Ok(name) => Ok(Some(parse_marker(&name))),
+        // It is losing its file right now.
+        Err(source) if errno(&source) == Some(Errno::NXIO) => Ok(Some(Marker::Foreign)),
         Err(source) => {
             tracing::debug!(device = node.name, error = %source, "the device's marker cannot be read");
-            Ok(Marker::Unreadable)
+            Ok(Some(Marker::Unreadable))
         }
     }
 }

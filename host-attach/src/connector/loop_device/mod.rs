@@ -9,6 +9,7 @@
 mod backing;
 mod marker;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -18,9 +19,11 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use storage_core::{AccessPath, ErrorKind, Host, Result, Volume};
 
-use self::backing::{Bound, backing_of, bound_devices, not_connected, prove_serial, read_serial};
+use self::backing::{
+    Bound, backing_of, backings, bound_devices, not_connected, prove_serial, read_serial,
+};
 use self::marker::{Marker, marker_text, read_marker};
-use super::{Connector, Stranger};
+use super::{Connector, Stranger, lun_of_file};
 use crate::blocking::poll_until;
 use crate::device::BlockNode;
 use crate::failure::{call_error, errno, error, io_error, refused};
@@ -67,12 +70,21 @@ impl LoopConnector {
         let mut found = Vec::new();
         for bound in bound_devices()? {
             let remembered = remembered(record, &bound.node)?;
-            if remembered || bound.backing == file {
-                let marker = read_marker(&bound.node)?;
+            if (remembered || bound.backing == file)
+                && let Some(marker) = read_marker(&bound.node)?
+            {
                 found.push((bound, marker, remembered));
             }
         }
         Ok(found)
+    }
+
+    /// Whether the path is one under which this host is shown a LUN. On a machine that plays
+    /// several hosts the others' devices show the same volumes rightly.
+    fn is_for_this_host(&self, path: &Path) -> bool {
+        path.parent()
+            .and_then(Path::file_name)
+            .is_some_and(|name| name == self.host.as_str())
     }
 }
 
@@ -128,21 +140,22 @@ impl Connector for LoopConnector {
         let Some(identity) = &volume.identity else {
             return Ok(Vec::new());
         };
-        // Only files shown to this host: on a machine that plays several hosts the others'
-        // devices show the same volume rightly.
-        let for_this_host = |path: &Path| {
-            path.parent()
-                .and_then(Path::file_name)
-                .is_some_and(|name| name == self.host.as_str())
-        };
         let bound = bound_devices()?
             .into_iter()
-            .filter(|bound| for_this_host(&bound.backing));
+            .filter(|bound| self.is_for_this_host(&bound.backing));
         Ok(bound
             .filter(|bound| {
                 read_serial(&bound.backing).is_ok_and(|serial| serial == identity.serial)
             })
             .map(|bound| bound.node)
+            .collect())
+    }
+
+    fn luns_shown(&self) -> Result<BTreeSet<u16>> {
+        let shown = backings()?.into_iter().map(|(_, path)| path);
+        Ok(shown
+            .filter(|path| self.is_for_this_host(path))
+            .filter_map(|path| lun_of_file(&path))
             .collect())
     }
 

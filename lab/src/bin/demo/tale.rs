@@ -29,6 +29,16 @@ struct Stage {
     folder: Folder,
 }
 
+impl Stage {
+    /// The volume with its driver named, so that Docker never makes a local one in its place.
+    fn mount(&self) -> String {
+        format!(
+            "type=volume,volume-driver={},source=data,target=/data",
+            self.plugin.name()
+        )
+    }
+}
+
 /// The demo's folder; nothing stays mounted or attached under it.
 struct Folder(tempfile::TempDir);
 
@@ -151,6 +161,7 @@ async fn write(story: &mut Story, stage: &Stage, watch: &Watch) -> Result<()> {
     let script = format!(
         "echo '{TEXT}' > /data/file; sync; trap 'exit 0' TERM; while :; do sleep 0.1; done"
     );
+    let mount = stage.mount();
     let options = [
         "run",
         "-d",
@@ -158,8 +169,8 @@ async fn write(story: &mut Story, stage: &Stage, watch: &Watch) -> Result<()> {
         "first",
         "--network",
         "none",
-        "-v",
-        "data:/data",
+        "--mount",
+        &mount,
     ];
     stage
         .engine
@@ -177,7 +188,7 @@ async fn write(story: &mut Story, stage: &Stage, watch: &Watch) -> Result<()> {
         })
     })
     .await?;
-    story.step("$ docker run -v data:/data busybox sh -c \"echo … > /data/file\"");
+    story.step("$ docker run --mount volume-driver=fairlead,source=data,… busybox sh -c \"echo … > /data/file\"");
     let found = watch.leftovers()?;
     for what in &found {
         // the ledger is the host's own record, not part of the path
@@ -204,19 +215,20 @@ async fn read_elsewhere(story: &mut Story, stage: &Stage, watch: &Watch) -> Resu
     released?;
     story.check(true, "nothing is mounted, attached or connected")?;
     Story::detail("unmounted, detached, disconnected at the array");
+    let mount = stage.mount();
     let read = [
         "run",
         "--rm",
         "--network",
         "none",
-        "-v",
-        "data:/data",
+        "--mount",
+        &mount,
         "busybox",
         "cat",
         "/data/file",
     ];
     let text = stage.engine.docker(read).await?;
-    story.step("$ docker run -v data:/data busybox cat /data/file");
+    story.step("$ docker run --mount volume-driver=fairlead,source=data,… busybox cat /data/file");
     Story::detail(&text);
     story.check(
         text == TEXT,
@@ -236,7 +248,8 @@ async fn survive_a_restart(story: &mut Story, stage: &mut Stage) -> Result<()> {
         "none",
     ];
     let script = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
-    let rest = ["-v", "data:/data", "busybox", "sh", "-c", script];
+    let mount = stage.mount();
+    let rest = ["--mount", &mount, "busybox", "sh", "-c", script];
     stage.engine.docker(options.into_iter().chain(rest)).await?;
     story.step("A container with a restart policy holds the volume.");
     stage.engine.restart().await?;

@@ -1,6 +1,7 @@
 //! Under a real Docker engine: what its users do, and what happens to them. After each: no data
 //! lost, and nothing left over on the host, on the array, or in the plugin's books.
 
+use array_sim::{FaultAction, FaultRule};
 use lab::wait::{self, Seen};
 
 use crate::world::{PATIENCE, World};
@@ -269,5 +270,44 @@ async fn in_a_swarm_nothing_is_created() {
     world.docker(&["swarm", "leave", "--force"]).await;
     world.create("vol", &SMALL).await;
     world.docker(&["volume", "rm", "vol", "before"]).await;
+    world.end().await;
+}
+
+/// The array takes the first step of a delete and not the last.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remove_that_was_cut_off_is_finished_by_the_next_or_taken_back_by_a_container() {
+    let Some(mut world) = World::start(true, &[]).await else {
+        return;
+    };
+    for volume in ["gone", "kept"] {
+        world.create(volume, &SMALL).await;
+        world.once(volume, "echo hello > /data/a; sync").await;
+        world.nothing_left().await;
+        let message = "not now".to_owned();
+        let mut refuse_destroy = FaultRule::new(FaultAction::Refuse { message });
+        refuse_destroy.method = Some("PATCH".to_owned());
+        refuse_destroy.path = Some("volumes".to_owned());
+        refuse_destroy.skip = 1;
+        world.array().add_rule(refuse_destroy);
+        let said = world.docker_fails(&["volume", "rm", volume]).await;
+        assert!(said.contains("not now"), "{said}");
+        world.array().clear_faults();
+    }
+    world.plugin.stop().await.unwrap();
+    world.plugin.start_again().await.unwrap();
+
+    for volume in ["gone", "kept"] {
+        let state = ["volume", "inspect", "-f", "{{.Status.State}}", volume];
+        let state = world.docker(&state).await;
+        assert!(state.contains("remove it again to finish"), "{state}");
+    }
+    world.docker(&["volume", "rm", "gone"]).await;
+    assert_eq!(world.once("kept", "cat /data/a").await, "hello");
+    world.docker(&["volume", "rm", "kept"]).await;
+    let volumes = world.array().volumes();
+    assert!(
+        volumes.iter().all(|volume| volume.destroyed.is_some()),
+        "{volumes:?}"
+    );
     world.end().await;
 }

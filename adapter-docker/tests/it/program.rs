@@ -183,3 +183,45 @@ async fn a_second_program_on_the_same_state_is_refused() {
     }
     world.end().await;
 }
+
+/// At the start and by name, not when a container is to run.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_which_arrays_it_only_looks_up_and_which_it_does_not_see() {
+    let Some(mut world) = World::start(false, &[]).await else {
+        return;
+    };
+    world.plugin.stop().await.unwrap();
+    let path = world.folder().join("pure.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let far = json!({"MgmtEndPoint": "far.invalid", "APIToken": "t", "SanType": "FC"});
+    config["FlashArrays"].as_array_mut().unwrap().push(far);
+    let blade = json!({"MgmtEndPoint": "blade.invalid", "APIToken": "t", "NFSEndPoint": "b"});
+    config["FlashBlades"] = json!([blade]);
+    std::fs::write(&path, config.to_string()).unwrap();
+    world.plugin.start_again().await.unwrap();
+    let log = std::fs::read_to_string(world.plugin.log()).unwrap();
+    for (words, array) in [
+        (
+            "looked up only: no volume is placed or mounted there",
+            "far.invalid",
+        ),
+        (
+            "a volume of the same name on one is not seen",
+            "blade.invalid",
+        ),
+    ] {
+        let said: Vec<&str> = log
+            .lines()
+            .filter(|line| line.contains(words) && line.contains(&format!("array=\"{array}")))
+            .collect();
+        assert_eq!(said.len(), 1, "{words}: {log}");
+    }
+    // An array that cannot be asked may hold the name.
+    let refused = world
+        .plugin
+        .call("VolumeDriver.Create", &json!({"Name": "v"}))
+        .await;
+    let said = format!("{:#}", refused.unwrap_err());
+    assert!(said.contains("far.invalid"), "{said}");
+    world.end().await;
+}

@@ -1,6 +1,6 @@
 //! A Docker engine, the plugin's own program and simulated arrays, on this machine's kernel.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use lab::environment::{Need, ready};
 use lab::leftovers::{Watch, sweep};
 use lab::plugin::{Plugin, PluginOptions};
 use lab::simulator::{SimulatedArray, write_config};
+use lab::wait::{self, Seen};
 use tempfile::TempDir;
 
 /// A container that runs until it is stopped, and stops at once.
@@ -28,16 +29,25 @@ pub(crate) struct World {
     _alone: File,
 }
 
+/// All worlds of a slow machine, one after another.
+const TURN: Duration = Duration::from_secs(30 * 60);
+
 /// One world at a time on this machine. A Docker engine asks every plugin that has a socket in the
 /// one folder for them, and waits 15 s for each that another test has just ended.
 async fn alone() -> File {
-    let wait = || {
-        let path = std::env::temp_dir().join("fairlead-docker-tests.lock");
-        let file = File::create(path)?;
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
-        std::io::Result::Ok(file)
-    };
-    tokio::task::spawn_blocking(wait).await.unwrap().unwrap()
+    let path = std::env::temp_dir().join("fairlead-docker-tests.lock");
+    let options = OpenOptions::new().create(true).append(true).open(&path);
+    let file = options.unwrap();
+    wait::until("the other worlds end", TURN, async || {
+        Ok(match file.try_lock() {
+            Ok(()) => Seen::Ready(()),
+            Err(TryLockError::WouldBlock) => Seen::NotYet(format!("{path:?} is locked")),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        })
+    })
+    .await
+    .unwrap();
+    file
 }
 
 impl World {

@@ -11,4 +11,5 @@ mod check;
 mod command;
 mod environment;
 mod fleet;
+mod never_formatted;
 mod schema;

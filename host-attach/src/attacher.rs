@@ -2,26 +2,36 @@
 //! What is done, and in which order, is in [`crate::attach`] and [`crate::teardown`].
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use storage_core::{
-    ArrayId, AttachVolume, Attacher, Attachment, Error, ErrorKind, Host, Outcome, Protocol, Result,
-    Size, Volume, VolumeId,
+    ArrayId, AttachVolume, Attacher, Attachment, AttachmentState, Error, ErrorKind, Host, Outcome,
+    Protocol, Result, Size, Volume, VolumeId,
 };
 
 use crate::blocking::{Progress, Workers};
 use crate::connector::LoopConnector;
-use crate::ledger::{Key, Ledger};
+use crate::ledger::{Key, Ledger, Record};
 use crate::locks::KeyLocks;
-use crate::machine::Machine;
+use crate::looks::Looks;
+use crate::machine::{Machine, attachment};
 use crate::mount::MountFolder;
 use crate::runner::Runner;
 use crate::steps::{Observer, Steps};
 
 /// Threads for operations that change the host, and again as many for looks at it.
 const THREADS_MAX: usize = 64;
+
+/// How long a glance at all volumes waits for those that do not answer: it takes milliseconds.
+const GLANCE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long each of several volumes is waited for once the others have used up the time for all.
+const WAIT_LEAST: Duration = Duration::from_millis(250);
+
+/// How long a look at one volume takes at most: it has a busy device write back what is cached.
+const STATUS_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What an attacher needs to know.
 #[derive(Clone, Debug)]
@@ -37,9 +47,9 @@ pub struct Config {
     pub tool_dirs: Vec<PathBuf>,
     /// How long a call waits. The work goes on after that.
     pub patience: Duration,
-    /// How long making ready for one volume waits for fenced others to be taken down; that goes on
-    /// after it, too. The default is a little more than one teardown waits for whoever is in its
-    /// way.
+    /// How long healing, also before a publish, waits for fenced volumes to be taken down. That
+    /// goes on after it, too. The default is a little more than one teardown waits for whoever is
+    /// in its way.
     pub healing_patience: Duration,
     /// Sees every step; for tests.
     pub observer: Option<Arc<dyn Observer>>,
@@ -67,6 +77,7 @@ pub struct LinuxAttacher {
     machine: Arc<Machine>,
     changes: Workers,
     looks: Workers,
+    looking: Looks,
     patience: Duration,
     healing_patience: Duration,
 }
@@ -97,11 +108,13 @@ impl LinuxAttacher {
             runner,
             steps: Steps::new(config.observer),
             locks: KeyLocks::default(),
+            healed: Mutex::default(),
         };
         Ok(Arc::new(Self {
             machine: Arc::new(machine),
             changes: Workers::new(THREADS_MAX),
             looks: Workers::new(THREADS_MAX),
+            looking: Looks::default(),
             patience: config.patience,
             healing_patience: config.healing_patience.min(config.patience),
         }))
@@ -147,15 +160,25 @@ impl LinuxAttacher {
             .map_err(|error| error.with_context("volume", volume.to_string()))
     }
 
-    /// Takes down what was fenced, of all arrays or of one. In a thread of its own: what hangs
-    /// there holds the lock of the volume that it hangs on, and no other.
-    async fn healed(&self, only: Option<ArrayId>, patience: Duration) -> Result<Vec<Attachment>> {
-        let machine = Arc::clone(&self.machine);
-        self.changes
-            .run("heal", patience, move |progress| {
-                machine.heal(only.as_ref(), progress)
-            })
-            .await
+    /// Takes down what was fenced, of all arrays or of one: each volume in a thread of its own, so
+    /// that one that fails or hangs stops neither the others nor, for long, the caller.
+    async fn heal_fenced(&self, only: Option<&ArrayId>) -> Result<()> {
+        let records = self.look("heal", Machine::recorded).await?;
+        let volumes = records.iter().map(Record::volume);
+        let deadline = tokio::time::Instant::now() + self.healing_patience;
+        for volume in volumes.filter(|volume| only.is_none_or(|only| only == volume.array())) {
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            let (machine, wanted) = (Arc::clone(&self.machine), volume.clone());
+            let healed = self
+                .changes
+                .run("heal", left.max(WAIT_LEAST), move |progress| {
+                    machine.heal(&wanted, progress)
+                });
+            if let Err(failure) = healed.await {
+                tracing::error!(%volume, error = %failure.chain(), "the volume could not be healed");
+            }
+        }
+        Ok(())
     }
 
     async fn look<T, W>(&self, operation: &'static str, work: W) -> Result<T>
@@ -170,6 +193,46 @@ impl LinuxAttacher {
                 work(&machine)
             })
             .await
+    }
+
+    /// As [`Self::look`], at one volume, which may not answer.
+    async fn look_at<T, W>(
+        &self,
+        operation: &'static str,
+        volume: &VolumeId,
+        (patience, limit): (Duration, Duration),
+        work: W,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Machine) -> Result<T> + Send + 'static,
+    {
+        let look = self.looking.begin(operation, Key::of(volume), limit)?;
+        let machine = Arc::clone(&self.machine);
+        self.looks
+            .run(operation, patience.min(self.patience), move |progress| {
+                progress.set("looking at the volume's device and mount");
+                let result = work(&machine);
+                drop(look);
+                result
+            })
+            .await
+    }
+
+    /// A record's state at a glance. A volume that cannot be observed (its device does not answer,
+    /// its protocol is not in this build) is `Incomplete`; the others are what they are.
+    async fn glance(&self, record: Record, patience: Duration) -> Attachment {
+        let volume = record.volume().clone();
+        let incomplete = attachment(&record, AttachmentState::Incomplete);
+        let limits = (patience, GLANCE_PATIENCE);
+        let seen = self.look_at("attachments", &volume, limits, move |machine| {
+            let state = machine.state(&record, false)?;
+            Ok(attachment(&record, state))
+        });
+        seen.await.unwrap_or_else(|failure| {
+            tracing::warn!(%volume, error = %failure.chain(), "the volume cannot be observed");
+            incomplete
+        })
     }
 }
 
@@ -188,9 +251,8 @@ impl Attacher for LinuxAttacher {
         // down now (a container has it open, the kernel hangs) is no reason to refuse this
         // volume: it keeps its LUN number in `luns_in_use`, and publish avoids those, so nothing
         // comes to life behind the old device.
-        let array = volume.id.array().clone();
-        if let Err(error) = self.healed(Some(array), self.healing_patience).await {
-            tracing::warn!(volume = %volume.id, error = %error.chain(), "what was fenced could not be taken down; its LUN numbers are avoided");
+        if let Err(error) = self.heal_fenced(Some(volume.id.array())).await {
+            tracing::warn!(volume = %volume.id, error = %error.chain(), "what was fenced could not be looked for");
         }
         let volume = volume.clone();
         self.change("prepare", &volume.id.clone(), move |machine, progress| {
@@ -232,8 +294,12 @@ impl Attacher for LinuxAttacher {
 
     async fn status(&self, volume: &VolumeId) -> Result<Option<Attachment>> {
         let wanted = volume.clone();
-        self.look("status", move |machine| machine.status(&wanted))
-            .await
+        let limits = (STATUS_PATIENCE, STATUS_PATIENCE);
+        self.look_at("status", volume, limits, move |machine| {
+            machine.status(&wanted)
+        })
+        .await
+        .map_err(|error| error.with_context("volume", volume.to_string()))
     }
 
     async fn luns_in_use(&self) -> Result<Vec<u16>> {
@@ -242,10 +308,18 @@ impl Attacher for LinuxAttacher {
     }
 
     async fn heal(&self) -> Result<Vec<Attachment>> {
-        self.healed(None, self.patience).await
+        self.heal_fenced(None).await?;
+        Ok(self.machine.take_healed())
     }
 
     async fn attachments(&self) -> Result<Vec<Attachment>> {
-        self.look("attachments", Machine::attachments).await
+        let records = self.look("attachments", Machine::recorded).await?;
+        let deadline = tokio::time::Instant::now() + GLANCE_PATIENCE;
+        let mut found = Vec::with_capacity(records.len());
+        for record in records {
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            found.push(self.glance(record, left.max(WAIT_LEAST)).await);
+        }
+        Ok(found)
     }
 }

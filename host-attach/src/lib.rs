@@ -28,6 +28,7 @@ mod format;
 mod identity;
 mod ledger;
 mod locks;
+mod looks;
 mod machine;
 mod mount;
 mod mountinfo;

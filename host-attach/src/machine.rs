@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 
 use storage_core::{Attachment, AttachmentState, Host, Protocol, Result, VolumeId};
 
@@ -23,6 +24,8 @@ pub(crate) struct Machine {
     pub(crate) runner: Runner,
     pub(crate) steps: Steps,
     pub(crate) locks: KeyLocks,
+    /// Attachments that were fenced and taken down, and that nobody was told of yet.
+    pub(crate) healed: Mutex<Vec<Attachment>>,
     pub(crate) loop_device: LoopConnector,
 }
 

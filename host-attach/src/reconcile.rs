@@ -5,9 +5,10 @@
 //! looks decide what comes next.
 
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
 
 use rustix::fs::OFlags;
-use storage_core::{ArrayId, Attachment, AttachmentState, ErrorKind, Result, Volume, VolumeId};
+use storage_core::{Attachment, AttachmentState, ErrorKind, Result, Volume, VolumeId};
 
 use crate::attach::still_held;
 use crate::blocking::Progress;
@@ -125,24 +126,12 @@ impl Machine {
         Ok(Some(attachment(&record, self.state(&record, true)?)))
     }
 
-    /// Every attachment. One that cannot be observed (its device does not answer, its protocol is
-    /// not in this build) is `Incomplete`, and the others are what they are.
-    pub(crate) fn attachments(&self) -> Result<Vec<Attachment>> {
-        let records = self.ledger.load_all()?;
-        // Without it nothing can be said of any of them.
-        own_mounts()?;
-        let shown = records
-            .iter()
-            .filter(|record| record.intent != Intent::Forgotten);
-        Ok(shown
-            .map(|record| {
-                let state = self.state(record, false).unwrap_or_else(|failure| {
-                    tracing::warn!(volume = %record.volume(), error = %failure.chain(), "the volume cannot be observed");
-                    AttachmentState::Incomplete
-                });
-                attachment(record, state)
-            })
-            .collect())
+    /// The record of every attachment.
+    pub(crate) fn recorded(&self) -> Result<Vec<Record>> {
+        let mut records = self.ledger.load_all()?;
+        records.retain(|record| record.intent != Intent::Forgotten);
+        // Without the mounts nothing can be said of any of them.
+        own_mounts().map(|_mounts| records)
     }
 
     /// The LUN numbers under which this host has devices, or may have by what it recorded. A
@@ -213,47 +202,37 @@ impl Machine {
         self.store(record)
     }
 
-    /// What a fenced host does: takes down every attachment whose device does not prove to be its
-    /// volume any more, of all arrays or of one. Each by itself: one that fails, or that something
-    /// else works on, does not stop the others.
-    pub(crate) fn heal(
-        &self,
-        only: Option<&ArrayId>,
-        progress: &Progress,
-    ) -> Result<Vec<Attachment>> {
-        progress.set("reading the ledger");
-        let mut released = Vec::new();
-        for record in self.ledger.load_all()? {
-            let volume = record.volume();
-            if only.is_some_and(|array| array != volume.array()) {
-                continue;
-            }
-            match self.heal_one(volume, progress) {
-                Ok(done) => released.extend(done),
-                Err(failure) => {
-                    tracing::error!(%volume, doing = %progress.get(), error = %failure.chain(), "a volume could not be healed");
-                }
-            }
-        }
-        Ok(released)
-    }
-
-    fn heal_one(&self, volume: &VolumeId, progress: &Progress) -> Result<Option<Attachment>> {
+    /// What a fenced host does: takes the attachment down if its device certainly does not show
+    /// its volume any more. What something else works on is left to that.
+    pub(crate) fn heal(&self, volume: &VolumeId, progress: &Progress) -> Result<()> {
         let Some(turn) = self.locks.try_lock(&Key::of(volume)) else {
-            return Ok(None);
+            return Ok(());
         };
         turn.begins("heal", progress);
-        progress.set(format!("looking at {volume}"));
+        progress.set("looking for a fence");
         // Read again under the lock.
         let Some(mut record) = self.load(volume)? else {
-            return Ok(None);
+            return Ok(());
         };
         if self.view(&record)?.proof != Proof::Wrong {
-            return Ok(None);
+            return Ok(());
         }
-        progress.set(format!("taking down {volume}, which was fenced"));
+        progress.set("taking down what was fenced");
         self.release(&mut record, Mode::Discard)?;
-        Ok(Some(attachment(&record, AttachmentState::Released)))
+        self.note_healed(attachment(&record, AttachmentState::Released));
+        Ok(())
+    }
+
+    fn note_healed(&self, released: Attachment) {
+        let mut healed = self.healed.lock().unwrap_or_else(PoisonError::into_inner);
+        healed.retain(|earlier| earlier.volume != released.volume);
+        healed.push(released);
+    }
+
+    /// What was taken down since this was last asked, whenever it came to its end.
+    pub(crate) fn take_healed(&self) -> Vec<Attachment> {
+        let mut healed = self.healed.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *healed)
     }
 
     /// Takes down another volume's device that lies on this volume's path: the array reuses LUN

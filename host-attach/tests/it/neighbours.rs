@@ -10,7 +10,7 @@ use storage_core::{
     Attacher, Attachment, AttachmentState, ErrorKind, Filesystem, Result, Size, VolumeId,
 };
 
-use crate::bed::{Bed, Disk, MIB, attach};
+use crate::bed::{Bed, Disk, MIB, attach, tool};
 use crate::require_root;
 use crate::script::Hung;
 
@@ -200,8 +200,53 @@ async fn a_neighbour_that_hangs_costs_others_no_more_than_its_patience() {
     attach(&attacher, &wanted).await.unwrap();
     drop(hung);
     idle(&attacher).await;
+    let late = attacher.heal().await.unwrap();
+    assert_eq!(volumes(&late), [&stuck.id], "it is told in the end");
+    assert_eq!(attacher.heal().await.unwrap(), []);
     assert_eq!(attacher.luns_in_use().await.unwrap(), [6]);
     assert!(attacher.detach(&wanted.id).await.unwrap().is_done());
+    bed.assert_clean();
+}
+
+/// A device that hangs when it is asked for its identity: asked once, and not by everybody.
+#[tokio::test]
+async fn a_device_that_does_not_answer_leaves_the_others_visible() {
+    require_root!();
+    let mut bed = Bed::plain();
+    bed.healing_patience = Some(Duration::from_secs(3));
+    let (mute, well) = (
+        bed.disk(5, SIZE, Filesystem::Ext4),
+        bed.disk(6, SIZE, Filesystem::Ext4),
+    );
+    let attacher = bed.attacher();
+    attach(&attacher, &mute).await.unwrap();
+    attach(&attacher, &well).await.unwrap();
+    let serial = Bed::serial_file(&mute);
+    let text = fs::read_to_string(&serial).unwrap();
+    fs::remove_file(&serial).unwrap();
+    tool("mkfifo", &[serial.to_str().unwrap()]);
+    for _round in 0..3 {
+        let all = tokio::time::timeout(Duration::from_secs(60), attacher.attachments());
+        let all = all.await.expect("it does not hang along").unwrap();
+        let state = |disk: &Disk| all.iter().find(|a| a.volume == disk.id).unwrap().state;
+        assert_eq!(state(&mute), AttachmentState::Incomplete);
+        assert_eq!(state(&well), AttachmentState::Mounted);
+        assert_eq!(attacher.busy_threads(), 1, "it is asked again and again");
+    }
+    // Nor does it stop the others' healing.
+    bed.disconnect(&well);
+    let healed = tokio::time::timeout(Duration::from_secs(60), attacher.heal());
+    let healed = healed.await.expect("it does not hang along").unwrap();
+    assert_eq!(volumes(&healed), [&well.id]);
+    // The looks wait in their open for a writer; what they do after that finds the serial again.
+    let writer = fs::File::options().write(true).open(&serial).unwrap();
+    fs::remove_file(&serial).unwrap();
+    fs::write(&serial, text).unwrap();
+    drop(writer);
+    idle(&attacher).await;
+    let status = attacher.status(&mute.id).await.unwrap().unwrap();
+    assert_eq!(status.state, AttachmentState::Mounted);
+    assert!(attacher.detach(&mute.id).await.unwrap().is_done());
     bed.assert_clean();
 }
 

@@ -85,6 +85,9 @@ pub struct ArrayConfig {
     /// What destroying a volume does to its connections.
     #[serde(default)]
     pub on_destroy: OnDestroy,
+    /// Whether renaming a volume to the name that it has is refused like a name that is taken.
+    #[serde(default)]
+    pub refuse_rename_to_own_name: bool,
     /// How far the array's clock is ahead (negative: behind), milliseconds.
     #[serde(default)]
     pub clock_offset_ms: i64,
@@ -157,6 +160,7 @@ impl ArrayConfig {
             eradication_disabled: false,
             limits: Limits::default(),
             on_destroy: OnDestroy::default(),
+            refuse_rename_to_own_name: false,
             clock_offset_ms: 0,
             faults: FaultPlan::default(),
         }

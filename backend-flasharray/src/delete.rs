@@ -114,7 +114,11 @@ impl FlashArray {
     /// The volume's trash name; the one it has where an earlier delete got this far.
     async fn rename_aside(&self, api: &Api, volume: &Volume) -> Result<Step<String>> {
         if is_reserved(&self.namespace, &volume.object) {
-            return Ok(Step::Done(volume.object.clone()));
+            return match self.name_now(api, volume).await? {
+                None => Ok(Step::Gone),
+                Some(name) if is_reserved(&self.namespace, &name) => Ok(Step::Done(name)),
+                Some(_) => Err(in_use_again()),
+            };
         }
         let mut last = None;
         for _round in 0..ROUNDS {
@@ -153,7 +157,11 @@ impl FlashArray {
                 Some(_) => match api.destroy_volume(&trash).await {
                     Ok(()) => return Ok(Step::Done(trash)),
                     Err(failure) if failure.is(&[Refusal::Destroyed]) => {
-                        return Ok(Step::Done(trash));
+                        // An earlier try of this very call, or another delete.
+                        return Ok(match failure.may_have_executed() {
+                            true => Step::Done(trash),
+                            false => Step::Gone,
+                        });
                     }
                     Err(failure) if failure.is(&[Refusal::VolumeMissing]) => {}
                     Err(failure) => return Err(failure.into()),

@@ -227,6 +227,10 @@ fn unanswered_kind(http: &HttpError) -> (ErrorKind, String) {
             let reason = http.login().unwrap_or(http).reason();
             (ErrorKind::Unsupported, reason.to_owned())
         }
+        Stage::OtherIdentity => (
+            ErrorKind::Unavailable,
+            "another array answers at this address now".to_owned(),
+        ),
         Stage::Unreadable => (
             ErrorKind::Unexpected,
             "the array's answer is not what its interface documents".to_owned(),

@@ -156,6 +156,7 @@ impl Login for FlashArrayLogin {
             .into_iter()
             .next()
             .ok_or_else(|| HttpError::unusable("the array does not tell its identity"))?;
+        let session = session.with_identity(array.id.as_str());
         self.identity.learn(Identity {
             id: ArrayId::new(array.id),
             name: array.name,

@@ -306,6 +306,10 @@ impl<H: Harness> Harness for WithFaults<H> {
         self.inner.destroy_foreign(object).await
     }
 
+    async fn rename_foreign(&self, object: &str, to: &str) -> Hook {
+        self.inner.rename_foreign(object, to).await
+    }
+
     async fn set_down(&self, down: bool) -> Hook {
         self.inner.set_down(down).await
     }

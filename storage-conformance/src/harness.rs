@@ -102,6 +102,13 @@ pub trait Harness: Send + Sync {
         Hook::Missing
     }
 
+    /// Gives an object another name. Under a trash name ([`storage_core::trash_name`]) a volume is
+    /// half removed, as by a delete that was cut off after its first step.
+    async fn rename_foreign(&self, object: &str, to: &str) -> Hook {
+        let _ = (object, to);
+        Hook::Missing
+    }
+
     /// Makes the array answer nothing, or answer again.
     async fn set_down(&self, down: bool) -> Hook {
         let _ = down;

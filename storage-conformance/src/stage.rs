@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use storage_core::{
     Access, Backend, CreateVolume, DeleteVolume, Error, ErrorKind, Filesystem, FilesystemSpec,
     FormatGrant, Host, Labels, ListVolumes, Namespace, Outcome, Preemption, Publication,
-    PublishVolume, Result, Size, UnpublishVolume, Volume, VolumeKey, VolumeName, is_reserved,
+    PublishVolume, Result, Size, UnpublishVolume, Volume, VolumeKey, VolumeName, VolumeState,
+    is_reserved, trash_name,
 };
 use uuid::Uuid;
 
-use crate::harness::{Harness, known_namespace};
+use crate::harness::{Harness, Hook, known_namespace};
 use crate::retrying::Retrying;
 
 /// Size of the volumes that cases make unless size matters.
@@ -58,6 +59,20 @@ impl<'a> Stage<'a> {
     pub(crate) async fn get_id(&self, volume: &Volume) -> Option<Volume> {
         let key = VolumeKey::Id(volume.id.clone());
         self.node.get(key).await.expect("get by id")
+    }
+
+    /// Leaves the volume as a delete does that is cut off after its first step, and looks it up
+    /// then; `None` where the harness cannot.
+    pub(crate) async fn cut_off_delete(&self, volume: &Volume) -> Option<Volume> {
+        let trash = trash_name(self.node.namespace(), &volume.name, Uuid::new_v4());
+        if self.harness.rename_foreign(&volume.object, &trash).await == Hook::Missing {
+            return None;
+        }
+        let found = self.get(volume.name.as_str()).await;
+        let found = found.expect("a half-removed volume is not absent");
+        assert_eq!(found.state, VolumeState::Deleting, "it is not usable");
+        assert_eq!((&found.id, &found.object), (&volume.id, &trash));
+        Some(found)
     }
 
     pub(crate) async fn delete(&self, volume: &Volume) -> Result<Outcome<()>> {
@@ -151,11 +166,20 @@ pub(crate) async fn publish_on(
     volume: &Volume,
     host: Host,
 ) -> Result<Outcome<Access>> {
+    publish_avoiding(node, volume, host, Vec::new()).await
+}
+
+pub(crate) async fn publish_avoiding(
+    node: &Retrying,
+    volume: &Volume,
+    host: Host,
+    avoid_luns: Vec<u16>,
+) -> Result<Outcome<Access>> {
     let request = PublishVolume {
         volume: volume.clone(),
         host,
         preemption: Preemption::Refuse,
-        avoid_luns: Vec::new(),
+        avoid_luns,
     };
     node.publish(request).await
 }
@@ -195,6 +219,9 @@ pub(crate) fn request(text: &str) -> CreateVolume {
         nonce: Uuid::new_v4(),
     }
 }
+
+/// Why a case that needs a half-removed volume cannot be tried.
+pub(crate) const NO_RENAME: &str = "the harness cannot rename objects past the backend";
 
 /// A volume without what changes by itself.
 pub(crate) fn essence(volume: &Volume) -> Volume {

@@ -50,6 +50,7 @@ macro_rules! backend_suite {
                 a_removed_volume_is_not_found,
                 volumes_of_one_host_have_paths_of_their_own,
                 the_format_grant_is_read_anew,
+                numbers_to_avoid_are_not_given,
             }
             unpublish {
                 access_ends,
@@ -67,6 +68,22 @@ macro_rules! backend_suite {
                 an_object_without_record_is_not_deleted,
                 another_clusters_volume_is_not_deleted,
                 racing_deletes_agree,
+                a_delete_that_was_cut_off_is_finished,
+                a_half_removed_volume_in_use_gets_its_name_back,
+            }
+            restore {
+                a_half_removed_volume_gets_its_name_back,
+                a_usable_volume_is_so_already,
+                a_removed_volume_is_not_restored,
+                a_late_delete_spares_the_restored_volume,
+                another_clusters_volume_is_not_restored,
+                whichever_comes_first_wins,
+            }
+            held {
+                exactly_what_the_host_holds_is_told,
+                a_host_unheard_of_holds_nothing,
+                what_was_taken_away_is_not_held,
+                a_half_removed_volume_is_still_held,
             }
             names {
                 names_that_differ_in_case_are_two_volumes,

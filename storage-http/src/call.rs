@@ -3,6 +3,7 @@
 //! Not the sending of it (`wire`), nor the decision to repeat it (`retry`).
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 use storage_core::Secret;
@@ -83,6 +84,7 @@ pub struct Call {
     body: Option<Result<Vec<u8>, String>>,
     idempotency: Idempotency,
     deadline: Option<Instant>,
+    pin: Option<Arc<str>>,
 }
 
 impl Call {
@@ -97,6 +99,7 @@ impl Call {
             body: None,
             idempotency,
             deadline: None,
+            pin: None,
         }
     }
 
@@ -150,6 +153,15 @@ impl Call {
         self
     }
 
+    /// Sends the call only in a session whose login told this identity
+    /// ([`crate::Session::with_identity`]): another array may answer at the address after a new
+    /// login, and what was decided about one must not be done to the other.
+    #[must_use]
+    pub fn pinned(mut self, identity: impl Into<Arc<str>>) -> Self {
+        self.pin = Some(identity.into());
+        self
+    }
+
     /// Method and path, as counters and errors name the call.
     #[must_use]
     pub const fn name(&self) -> CallName {
@@ -163,6 +175,10 @@ impl Call {
     #[must_use]
     pub const fn idempotency(&self) -> Idempotency {
         self.idempotency
+    }
+
+    pub(crate) fn pin(&self) -> Option<&str> {
+        self.pin.as_deref()
     }
 
     pub(crate) const fn deadline_at(&self) -> Option<Instant> {

@@ -130,6 +130,12 @@ impl Inner {
         session: &Session,
         deadline: Instant,
     ) -> Result<Answer, HttpError> {
+        if call
+            .pin()
+            .is_some_and(|pin| session.identity() != Some(pin))
+        {
+            return Err(HttpError::other_identity(call.name()).at(&self.wire.endpoint));
+        }
         self.wire
             .exchange(session.base(), call, Some(session), deadline)
             .await

@@ -18,6 +18,9 @@ pub enum Stage {
     Unusable,
     /// The array did not receive it: no connection, no session, no free slot in time.
     NotSent,
+    /// Somebody else answers at the address than the call is for ([`crate::Call::pinned`]). The
+    /// last attempt was not sent.
+    OtherIdentity,
     /// It was sent, and no answer came.
     MaybeSent,
     /// It was answered, and the answer was cut off, too large, or not what is documented.
@@ -79,6 +82,12 @@ impl HttpError {
 
     pub(crate) fn not_sent(name: CallName, reason: impl Into<String>) -> Self {
         Self::make(Stage::NotSent, Some(name), reason.into())
+    }
+
+    /// A call that was not sent because the session is with another array than the call is for.
+    pub(crate) fn other_identity(name: CallName) -> Self {
+        let reason = "another array answers at this address now".to_owned();
+        Self::make(Stage::OtherIdentity, Some(name), reason)
     }
 
     pub(crate) fn maybe_sent(name: CallName, reason: impl Into<String>) -> Self {

@@ -72,7 +72,8 @@ impl Attempts<'_> {
                 let gateway = matches!(answer.status(), 502 | 504);
                 (gateway && repeatable).then_some(own)
             }
-            Stage::Construction | Stage::Unusable => None,
+            // A repetition would meet the same session.
+            Stage::Construction | Stage::Unusable | Stage::OtherIdentity => None,
         }
     }
 

@@ -26,6 +26,7 @@ pub struct Session {
     base: String,
     header: &'static str,
     token: Secret,
+    identity: Option<Arc<str>>,
 }
 
 impl Session {
@@ -36,7 +37,20 @@ impl Session {
             base: base.into(),
             header,
             token,
+            identity: None,
         }
+    }
+
+    /// Says who the session is with, in words that only the vendor's code understands: calls that
+    /// are pinned to somebody ([`Call::pinned`]) are sent in no other session.
+    #[must_use]
+    pub fn with_identity(mut self, identity: impl Into<Arc<str>>) -> Self {
+        self.identity = Some(identity.into());
+        self
+    }
+
+    pub(crate) fn identity(&self) -> Option<&str> {
+        self.identity.as_deref()
     }
 
     /// The path that calls go below.

@@ -128,6 +128,7 @@ pub(super) fn settings(config: &ArrayConfig, id: &str) -> Settings {
         eradication_disabled: config.eradication_disabled,
         limits: config.limits,
         on_destroy: config.on_destroy,
+        refuse_rename_to_own_name: config.refuse_rename_to_own_name,
     }
 }
 

@@ -104,6 +104,7 @@ impl Core {
         Rules {
             limits: self.settings.limits,
             on_destroy: self.settings.on_destroy,
+            refuse_rename_to_own_name: self.settings.refuse_rename_to_own_name,
             eradication_delay_ms: self.settings.eradication_delay_ms,
             eradication_disabled: self.settings.eradication_disabled,
             space: self.space,

@@ -108,4 +108,5 @@ pub(crate) struct Settings {
     pub(crate) eradication_disabled: bool,
     pub(crate) limits: Limits,
     pub(crate) on_destroy: OnDestroy,
+    pub(crate) refuse_rename_to_own_name: bool,
 }

@@ -399,3 +399,21 @@ async fn of_many_creations_at_once_one_wins() {
     let statuses = racers.join_all().await;
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1);
 }
+
+#[tokio::test]
+async fn renaming_to_the_own_name_is_a_choice() {
+    for refused in [false, true] {
+        let mut config = ArrayConfig::new("array-a");
+        config.refuse_rename_to_own_name = refused;
+        let (_simulator, _array, client) = with(config).await;
+        client.volume("v").await;
+        let renamed = client.patch("volumes?names=v", json!({"name": "v"})).await;
+        if refused {
+            assert_eq!(renamed.refusal(), ("Volume already exists.", Some("v")));
+        } else {
+            renamed.done();
+        }
+        let upper = client.patch("volumes?names=v", json!({"name": "V"})).await;
+        upper.done();
+    }
+}

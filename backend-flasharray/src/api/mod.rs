@@ -100,8 +100,12 @@ impl Api {
         self.deadline
     }
 
+    /// Only to the array that the operation began with: after a new login another one may answer
+    /// at the address, which knows nothing of the ids and names that were read.
     async fn send(&self, call: Call) -> Result<Answer, Failure> {
-        Ok(self.client.send(call.deadline(self.deadline)).await?)
+        let call = call.deadline(self.deadline);
+        let call = call.pinned(self.identity.id.as_str());
+        Ok(self.client.send(call).await?)
     }
 
     /// All items of a list.

@@ -100,6 +100,11 @@ impl Harness for Simulated {
         self.aside(admin.destroy(object)).await
     }
 
+    async fn rename_foreign(&self, object: &str, to: &str) -> Hook {
+        let admin = self.rig.admin();
+        self.aside(admin.rename(object, to)).await
+    }
+
     async fn set_down(&self, down: bool) -> Hook {
         if down {
             self.rig.array.stop().await;

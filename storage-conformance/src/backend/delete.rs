@@ -6,7 +6,7 @@ use storage_core::{
 use tokio::join;
 
 use crate::harness::{Harness, Hook, Verdict};
-use crate::stage::{Stage, create_on, essence, get_on, refused, request};
+use crate::stage::{NO_RENAME, Stage, create_on, essence, get_on, refused, request};
 
 /// Its name is free and it is nowhere to be seen.
 pub async fn a_deleted_volume_is_gone(harness: &dyn Harness) -> Verdict {
@@ -186,5 +186,48 @@ pub async fn racing_deletes_agree(harness: &dyn Harness) -> Verdict {
         assert_eq!(stage.get(&text).await, None);
     }
     stage.assert_no_strays().await;
+    Verdict::Passed
+}
+
+/// A delete that was cut off is gone on with, by any node, and the name is free then.
+pub async fn a_delete_that_was_cut_off_is_finished(harness: &dyn Harness) -> Verdict {
+    let stage = Stage::new(harness).await;
+    let made = stage.create("doomed").await;
+    let Some(found) = stage.cut_off_delete(&made).await else {
+        return Verdict::skipped(NO_RENAME);
+    };
+    stage.assert_not_listed("doomed").await;
+    let elsewhere = stage.another_node().await;
+    let volume = found.clone();
+    let _outcome = elsewhere
+        .delete(DeleteVolume { volume })
+        .await
+        .expect("go on");
+    assert_eq!(stage.get("doomed").await, None);
+    let again = stage.delete(&found).await.expect("delete again");
+    assert!(!again.is_done());
+    let new = stage.create("doomed").await;
+    assert_ne!(new.id, made.id);
+    stage.assert_no_strays().await;
+    Verdict::Passed
+}
+
+/// A half-removed volume that a host uses is not destroyed: it gets its name back, and the host
+/// is named.
+pub async fn a_half_removed_volume_in_use_gets_its_name_back(harness: &dyn Harness) -> Verdict {
+    let stage = Stage::new(harness).await;
+    let made = stage.create("used").await;
+    let access = stage.publish(&made, 0).await.expect("publish").into_inner();
+    let Some(found) = stage.cut_off_delete(&made).await else {
+        return Verdict::skipped(NO_RENAME);
+    };
+    let result = stage.delete(&found).await;
+    let error = refused(result, ErrorKind::FailedPrecondition, "delete in use");
+    let text = error.chain().to_string();
+    let holder = stage.host(0).object_name();
+    assert!(text.contains(&holder), "the host {holder} is named: {text}");
+    let seen = stage.get("used").await.expect("still there");
+    assert_eq!(essence(&seen), essence(&made));
+    stage.assert_alone(&made, &access).await;
     Verdict::Passed
 }

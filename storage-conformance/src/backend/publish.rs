@@ -1,10 +1,10 @@
 //! Giving hosts access.
 
-use storage_core::{Backend, ErrorKind};
+use storage_core::{AccessPath, Backend, ErrorKind};
 use tokio::join;
 
 use crate::harness::{Harness, Hook, Verdict};
-use crate::stage::{Stage, publish_on, refused};
+use crate::stage::{Stage, publish_avoiding, publish_on, refused};
 
 /// The stage, unless the backend says that several hosts may hold a volume.
 async fn exclusive(harness: &dyn Harness) -> Result<Stage<'_>, Verdict> {
@@ -200,5 +200,50 @@ pub async fn the_format_grant_is_read_anew(harness: &dyn Harness) -> Verdict {
     );
     let access = stage.publish(&made, 0).await.expect("publish");
     assert_eq!(access.get().format_grant, None);
+    Verdict::Passed
+}
+
+/// The logical unit number that a path goes by, if it does.
+fn lun(path: &AccessPath) -> Option<u16> {
+    match path {
+        AccessPath::Iscsi { lun, .. } => Some(*lun),
+        // A simulator names its files by number; other file names are longer.
+        AccessPath::Loop { file } => {
+            let name = file.file_name()?.to_str()?;
+            (name.len() <= 5).then(|| name.parse().ok()).flatten()
+        }
+        _ => None,
+    }
+}
+
+/// A number that the host must not see again is not given, and where no other one is left,
+/// nothing is.
+pub async fn numbers_to_avoid_are_not_given(harness: &dyn Harness) -> Verdict {
+    const OPEN: usize = 3;
+    let stage = Stage::new(harness).await;
+    let made = stage.create("data").await;
+    let mut open = Vec::new();
+    for _ in 0..OPEN {
+        let access = stage.publish(&made, 0).await.expect("publish");
+        let Some(lun) = lun(&access.get().path) else {
+            return Verdict::skipped("this access has no number");
+        };
+        open.push(lun);
+        let _outcome = stage.unpublish(&made, 0).await.expect("unpublish");
+    }
+    let all: Vec<u16> = (0..=u16::MAX).collect();
+    let others: Vec<u16> = all.iter().copied().filter(|n| !open.contains(n)).collect();
+    for _ in 0..OPEN {
+        let avoid = others.clone();
+        let access = publish_avoiding(&stage.node, &made, stage.host(0), avoid).await;
+        let access = access.expect("some numbers are open").into_inner();
+        let given = lun(&access.path).expect("as before");
+        assert!(open.contains(&given), "{given} was to be avoided");
+        stage.assert_alone(&made, &access).await;
+        let _outcome = stage.unpublish(&made, 0).await.expect("unpublish");
+    }
+    let none = publish_avoiding(&stage.node, &made, stage.host(0), all).await;
+    refused(none, ErrorKind::ResourceExhausted, "no number is open");
+    assert_eq!(stage.published(&made).await, []);
     Verdict::Passed
 }

@@ -2,7 +2,7 @@
 
 const SUITE: &str = include_str!("../../src/suite.rs");
 
-const TOPICS: [(&str, &str); 12] = [
+const TOPICS: [(&str, &str); 14] = [
     ("create", include_str!("../../src/backend/create.rs")),
     ("get", include_str!("../../src/backend/get.rs")),
     ("list", include_str!("../../src/backend/list.rs")),
@@ -10,6 +10,8 @@ const TOPICS: [(&str, &str); 12] = [
     ("publish", include_str!("../../src/backend/publish.rs")),
     ("unpublish", include_str!("../../src/backend/unpublish.rs")),
     ("delete", include_str!("../../src/backend/delete.rs")),
+    ("restore", include_str!("../../src/backend/restore.rs")),
+    ("held", include_str!("../../src/backend/held.rs")),
     ("names", include_str!("../../src/backend/names.rs")),
     ("errors", include_str!("../../src/backend/errors.rs")),
     (

@@ -56,6 +56,10 @@ impl Harness for Memory {
         done(&self.array.destroy_foreign(object))
     }
 
+    async fn rename_foreign(&self, object: &str, to: &str) -> Hook {
+        done(&self.array.rename_foreign(object, to))
+    }
+
     async fn set_down(&self, down: bool) -> Hook {
         self.array.set_down(down);
         Hook::Done

@@ -360,7 +360,8 @@ impl Backend for MemoryBackend {
             }
             Err(error) => {
                 // Refused with everything as it was: a half-removed volume gets its name back.
-                if error.kind() == ErrorKind::FailedPrecondition
+                if volume.state == VolumeState::Deleting
+                    && error.kind() == ErrorKind::FailedPrecondition
                     && let Err(kept) = self.restore(volume).await
                 {
                     return Err(error.with_context("restore", kept.to_string()));
@@ -386,9 +387,13 @@ impl Backend for MemoryBackend {
                 VolumeState::Ready | VolumeState::Destroyed => Err(gone()),
             };
             let renamed = self.array.rename_if(id, object, VolumeState::Ready, aside);
-            if renamed.is_ok() {
-                let restored = self.by_id(&volume.id)?.ok_or_else(gone)?;
-                return Ok(Outcome::Done(restored));
+            let present = self.by_id(&volume.id)?.ok_or_else(gone)?;
+            match (renamed, present.state) {
+                (Ok(()), _) => return Ok(Outcome::Done(present)),
+                (Err(_), VolumeState::Ready) => return Ok(Outcome::AlreadySo(present)),
+                (Err(_), VolumeState::Destroyed) => return Err(gone()),
+                // By its name's new holder.
+                (Err(_), VolumeState::Deleting) => {}
             }
         }
         Err(Error::new(

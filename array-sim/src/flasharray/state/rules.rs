@@ -88,6 +88,8 @@ pub enum SpaceLeft {
 pub(crate) struct Rules {
     pub(crate) limits: Limits,
     pub(crate) on_destroy: OnDestroy,
+    /// A rename to the volume's present name is refused.
+    pub(crate) refuse_rename_to_own_name: bool,
     /// How long a destroyed object is kept.
     pub(crate) eradication_delay_ms: u64,
     /// Manual eradication is forbidden (`SafeMode`).

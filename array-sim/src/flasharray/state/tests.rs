@@ -10,6 +10,7 @@ fn rules() -> Rules {
     Rules {
         limits: Limits::default(),
         on_destroy: OnDestroy::Disconnect,
+        refuse_rename_to_own_name: false,
         eradication_delay_ms: 1000,
         eradication_disabled: false,
         space: SpaceLeft::Enough,

@@ -175,7 +175,7 @@ impl State {
             let planned = match patch.destroyed {
                 Some(true) => self.destroy_volume(&mut plan, rules, volume),
                 Some(false) => self.recover_volume(&mut plan, volume),
-                None => self.change_volume(&mut plan, volume, patch),
+                None => self.change_volume(&mut plan, rules, volume, patch),
             };
             refusals.extend(planned.err());
             plan.touched.push(*sequence);
@@ -186,6 +186,7 @@ impl State {
     fn change_volume(
         &self,
         plan: &mut Plan,
+        rules: &Rules,
         volume: &Volume,
         patch: &VolumePatch,
     ) -> Result<(), Refusal> {
@@ -195,8 +196,9 @@ impl State {
         let mut changed = volume.clone();
         if let Some(name) = &patch.name {
             check_volume_name(name)?;
+            let own_name_too = rules.refuse_rename_to_own_name && *name == volume.name;
             if let Some(other) = self.volumes.by_name(name)
-                && other.sequence != volume.sequence
+                && (other.sequence != volume.sequence || own_name_too)
             {
                 return Err(Refusal::exists(Kind::Volume, &other.name));
             }

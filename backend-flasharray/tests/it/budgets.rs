@@ -94,6 +94,20 @@ async fn a_volumes_life_keeps_to_its_budget() {
         calls(&[("DELETE connections", 1), ("GET connections", 1)])
     );
 
+    // What a host holds: one; and the tags.
+    assert_eq!(node.held_by(&host(1)).await.unwrap().len(), 1);
+    assert_eq!(
+        rig.taken(),
+        calls(&[("GET connections", 1), ("GET volumes/tags", 1)])
+    );
+
+    // Restore of what has its name: a look-up.
+    assert!(!node.restore(&volume).await.unwrap().is_done());
+    assert_eq!(
+        rig.taken(),
+        calls(&[("GET volumes", 1), ("GET volumes/tags", 1)])
+    );
+
     // Delete: three; and the looks for the record and for snapshots.
     assert!(node.remove(&volume).await.unwrap().is_done());
     let expected = [
@@ -103,6 +117,27 @@ async fn a_volumes_life_keeps_to_its_budget() {
         ("GET connections", 1),
     ];
     assert_eq!(rig.taken(), calls(&expected));
+
+    // Restore: a look-up and the rename. A delete that goes on looks instead of renaming.
+    let volume = node.make("again").await;
+    let trash = storage_core::trash_name(node.namespace(), &volume.name, uuid::Uuid::new_v4());
+    for restored in [true, false] {
+        rig.admin().rename("ns-again", &trash).await;
+        let found = node.find("again").await.unwrap();
+        rig.taken();
+        let mut expected = vec![
+            ("GET volumes", 1),
+            ("GET volumes/tags", 1),
+            ("PATCH volumes", 1),
+        ];
+        if restored {
+            assert!(node.restore(&found).await.unwrap().is_done());
+        } else {
+            expected.extend([("GET volume-snapshots", 1), ("GET connections", 1)]);
+            assert!(node.remove(&found).await.unwrap().is_done());
+        }
+        assert_eq!(rig.taken(), calls(&expected));
+    }
 }
 
 #[tokio::test]

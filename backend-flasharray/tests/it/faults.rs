@@ -2,6 +2,7 @@
 //! or for good; then the same operation is done again. It must converge, with nothing left over.
 
 use array_sim::{FaultAction, FaultRule};
+use backend_flasharray::FlashArray;
 use storage_core::{Backend, ErrorKind, Volume, VolumeState, is_reserved};
 
 use crate::support::{Rig, Verbs, request};
@@ -289,4 +290,89 @@ async fn a_full_array_is_told_as_such_and_keeps_nothing() {
         assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error:?}");
         assert!(rig.objects().is_empty());
     }
+}
+
+/// A node that sends each call once, and a create whose first rename comes late.
+async fn late_rename(own_name_refused: bool) -> (Rig, FlashArray) {
+    let rig = Rig::with(|config| config.refuse_rename_to_own_name = own_name_refused).await;
+    let mut config = rig.config("ns");
+    config.retry.attempts = 1;
+    let node = FlashArray::new(config).unwrap();
+    node.telemetry().await.unwrap();
+    rig.array.add_rule(FaultRule::once(
+        "PATCH",
+        "volumes",
+        FaultAction::Late { ms: 300 },
+    ));
+    (rig, node)
+}
+
+#[tokio::test]
+async fn a_volume_that_was_named_late_is_never_taken_for_anothers() {
+    let (rig, node) = late_rename(true).await;
+    // The second rename arrives after the first one was executed, and is refused: the array says
+    // of the volume's own name that it is taken.
+    rig.array
+        .add_rule(FaultRule::once("PATCH", "volumes", FaultAction::HoldBefore));
+    let task = tokio::spawn(async move { node.create(request("data")).await });
+    rig.until_held(1).await;
+    rig.until(|array| array.volume("ns-data").is_some()).await;
+    rig.array.release_held();
+    let outcome = task.await.unwrap().unwrap();
+    assert!(outcome.is_done(), "it is this call's volume");
+    let found = assert_one(&rig, &rig.node(), "a late rename").await;
+    assert_eq!(found.id, outcome.into_inner().id);
+}
+
+#[tokio::test]
+async fn an_end_without_proof_after_a_lost_rename_is_unknown() {
+    let refuse = |message: &str| FaultAction::Refuse {
+        message: message.to_owned(),
+    };
+    let forever = |method, path, action, skip| {
+        let mut rule = forever(method, path, action);
+        rule.skip = skip;
+        rule
+    };
+    // What comes after the lost rename: refused for another reason; refused as taken, and who has
+    // it cannot be looked up; refused as taken by nobody.
+    let taken = || FaultRule::once("PATCH", "volumes", refuse("Volume already exists."));
+    let endings = [
+        vec![FaultRule::once("PATCH", "volumes", refuse("Not today."))],
+        vec![
+            taken(),
+            forever("GET", "volumes", FaultAction::ResetBefore, 2),
+        ],
+        vec![taken(), taken()],
+        vec![forever("GET", "volumes", FaultAction::ResetBefore, 0)],
+    ];
+    for rules in endings {
+        let what = format!("{rules:?}");
+        let (rig, node) = late_rename(false).await;
+        for rule in rules {
+            rig.array.add_rule(rule);
+        }
+        let error = node.create(request("data")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{what}: {error:?}");
+        rig.array.clear_faults();
+        // The volume was left alone, so the late rename finds it.
+        rig.until(|array| array.volume("ns-data").is_some()).await;
+        assert_one(&rig, &node, &what).await;
+    }
+}
+
+#[tokio::test]
+async fn a_lost_rename_and_anothers_volume_under_the_name_are_so_already() {
+    let (rig, node) = late_rename(false).await;
+    // Another node is faster than the late rename.
+    rig.array
+        .add_rule(FaultRule::once("PATCH", "volumes", FaultAction::HoldBefore));
+    let task = tokio::spawn(async move { node.create(request("data")).await });
+    rig.until_held(1).await;
+    let other = rig.node().make("data").await;
+    rig.array.release_held();
+    let outcome = task.await.unwrap().unwrap();
+    assert!(!outcome.is_done());
+    assert_eq!(outcome.into_inner().id, other.id);
+    assert_eq!(rig.objects(), ["ns-data"], "the tentative volume went");
 }

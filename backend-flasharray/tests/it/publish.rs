@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use array_sim::{FaultAction, FaultRule};
-use storage_core::{AccessPath, Backend, ErrorKind, Outcome};
+use backend_flasharray::{FlashArray, FlashArrayConfig, San};
+use storage_core::{AccessPath, Backend, ErrorKind, Outcome, Preemption, Protocol, PublishVolume};
 use storage_http::Method;
 
 use crate::support::{Rig, Verbs, host};
@@ -242,5 +243,84 @@ async fn a_late_unpublish_spares_the_next_volume_of_the_name() {
             Some(access.grant.nonce),
             "REST {version}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_leftover_under_a_number_to_avoid_gets_another_one() {
+    let rig = Rig::new().await;
+    let node = rig.node();
+    let volume = node.make("data").await;
+    // A publish that ended before its grant.
+    let mut rule = FaultRule::once("PUT", "volumes/tags/batch", FaultAction::ResetBefore);
+    rule.times = None;
+    rig.array.add_rule(rule);
+    node.give(&volume, 1).await.unwrap_err();
+    rig.array.clear_faults();
+    let left = rig.array.connections()[0].lun;
+    let request = PublishVolume {
+        volume: volume.clone(),
+        host: host(1),
+        preemption: Preemption::Refuse,
+        avoid_luns: vec![left],
+    };
+    let access = node.publish(request).await.unwrap().into_inner();
+    let AccessPath::Iscsi { lun, .. } = &access.path else {
+        panic!("{:?}", access.path);
+    };
+    assert_ne!(*lun, left);
+    let connections = rig.array.connections();
+    assert_eq!(connections.len(), 1, "{connections:?}");
+    assert_eq!(connections[0].lun, *lun);
+}
+
+#[tokio::test]
+async fn the_last_open_number_is_found() {
+    let rig = Rig::new().await;
+    let node = rig.node();
+    let volume = node.make("data").await;
+    let mut request = PublishVolume {
+        volume: volume.clone(),
+        host: host(1),
+        preemption: Preemption::Refuse,
+        avoid_luns: (0..=u16::MAX).filter(|lun| *lun != 4095).collect(),
+    };
+    let access = node.publish(request.clone()).await.unwrap().into_inner();
+    assert_eq!(rig.array.connections()[0].lun, 4095);
+    node.take(&volume, 1).await.unwrap().into_inner();
+    request.avoid_luns.push(4095);
+    let error = node.publish(request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error:?}");
+    assert!(rig.array.connections().is_empty());
+    drop(access);
+}
+
+#[tokio::test]
+async fn an_array_whose_transport_is_not_built_does_all_but_publish() {
+    for (protocol, called) in [
+        (Protocol::FibreChannel, "Fibre Channel"),
+        (Protocol::NvmeTcp, "NVMe/TCP"),
+    ] {
+        let rig = Rig::new().await;
+        let base = rig.config("ns");
+        let san = San::NotBuilt(protocol);
+        let mut config = FlashArrayConfig::new(base.endpoint, base.token, base.namespace, san);
+        config.trust = base.trust;
+        let node = FlashArray::new(config).unwrap();
+        assert_eq!(node.capabilities().protocol, protocol);
+        let volume = node.make("data").await;
+        assert_eq!(node.find("data").await.unwrap().id, volume.id);
+        assert_eq!(
+            node.list(Default::default()).await.unwrap().volumes.len(),
+            1
+        );
+        node.telemetry().await.unwrap();
+        rig.taken();
+        let error = node.give(&volume, 1).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+        assert!(error.message().contains(called), "{error}");
+        assert!(rig.taken().is_empty(), "refused without asking the array");
+        assert_eq!(node.held_by(&host(1)).await.unwrap(), []);
+        assert!(node.remove(&volume).await.unwrap().is_done());
     }
 }

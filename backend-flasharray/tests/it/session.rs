@@ -138,3 +138,81 @@ async fn a_volume_of_another_array_is_not_looked_for_here() {
     }
     assert_eq!(node.find("data").await.unwrap().id, twin.id);
 }
+
+/// One address behind which first array `a` answers, then array `b`: every session token tells
+/// who accepts it.
+async fn two_arrays() -> (mockito::ServerGuard, backend_flasharray::FlashArray) {
+    let mut server = mockito::Server::new_async().await;
+    let versions = r#"{"version":["2.26"]}"#;
+    server
+        .mock("GET", "/api/api_version")
+        .with_body(versions)
+        .create_async()
+        .await;
+    for array in ["a", "b"] {
+        let body = format!(r#"{{"items":[{{"id":"id-{array}","name":"array-{array}"}}]}}"#);
+        server
+            .mock("GET", "/api/2.26/arrays")
+            .match_header("x-auth-token", array)
+            .with_body(body)
+            .create_async()
+            .await;
+    }
+    let rig = Rig::new().await;
+    let mut config = rig.config("ns");
+    config.endpoint = server.url();
+    config.trust = Trust::PlainLoopback;
+    let node = backend_flasharray::FlashArray::new(config).unwrap();
+    (server, node)
+}
+
+#[tokio::test]
+async fn nothing_is_done_to_another_array_that_answers_after_a_new_login() {
+    let (mut server, node) = two_arrays().await;
+    let login = server
+        .mock("POST", "/api/2.26/login")
+        .with_header("x-auth-token", "a")
+        .create_async()
+        .await;
+    server
+        .mock("GET", "/api/2.26/arrays/space")
+        .with_body(r#"{"items":[{"capacity":1,"space":{}}]}"#)
+        .create_async()
+        .await;
+    let telemetry = node.telemetry().await.unwrap();
+    assert_eq!(telemetry.array.as_str(), "id-a");
+
+    // The other array does not know the session.
+    login.remove_async().await;
+    server
+        .mock("POST", "/api/2.26/login")
+        .with_header("x-auth-token", "b")
+        .create_async()
+        .await;
+    let refused = server
+        .mock("POST", "/api/2.26/volumes")
+        .match_query(mockito::Matcher::Any)
+        .match_header("x-auth-token", "a")
+        .with_status(401)
+        .expect(1)
+        .create_async()
+        .await;
+    let done = server
+        .mock("POST", "/api/2.26/volumes")
+        .match_query(mockito::Matcher::Any)
+        .match_header("x-auth-token", "b")
+        .expect(0)
+        .create_async()
+        .await;
+    let error = node
+        .create(crate::support::request("data"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(error.message().contains("another array"), "{error}");
+    refused.assert_async().await;
+    done.assert_async().await;
+    // The next operation knows with whom it speaks.
+    let telemetry = node.telemetry().await.unwrap();
+    assert_eq!(telemetry.array.as_str(), "id-b");
+}

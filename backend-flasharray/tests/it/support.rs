@@ -87,6 +87,20 @@ impl Rig {
         counts
     }
 
+    /// Waits until the array is so.
+    pub(crate) async fn until(&self, so: impl Fn(&Array) -> bool) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while !so(&self.array) {
+            assert!(tokio::time::Instant::now() < deadline, "it never is so");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until that many calls are held.
+    pub(crate) async fn until_held(&self, calls: usize) {
+        self.until(|array| array.held_calls() >= calls).await;
+    }
+
     /// Names of all objects that are not destroyed.
     pub(crate) fn objects(&self) -> Vec<String> {
         let volumes = self.array.volumes().into_iter();

@@ -25,17 +25,30 @@ use crate::trust::{Fingerprint, Trust};
 const CA_FILE_MAX: u64 = 1 << 20;
 
 /// A certificate that was presented and not accepted. `Display` prints the fingerprint and the
-/// line that would make it acceptable.
+/// line that would make it acceptable, unless another one is pinned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UntrustedCertificate {
     /// Of the certificate that the server presented.
     pub fingerprint: Fingerprint,
     /// Why it was not accepted.
     pub reason: String,
+    /// The one certificate that would have been accepted, where one is pinned.
+    pub pinned: Option<Fingerprint>,
 }
 
 impl fmt::Display for UntrustedCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nobody is told to trust what took a pinned certificate's place: that is what an attacker
+        // would have them do.
+        if self.pinned.is_some() {
+            return write!(
+                f,
+                "the array shows another certificate (SHA-256 {}) than the pinned one; if it was \
+                 renewed on purpose, replace `Fingerprint`; otherwise find out who answers at this \
+                 address",
+                self.fingerprint
+            );
+        }
         write!(
             f,
             "the certificate is not trusted ({}). If you have compared this fingerprint with the \
@@ -122,6 +135,10 @@ impl ServerCertVerifier for Verifier {
                 OtherError(Arc::new(UntrustedCertificate {
                     fingerprint,
                     reason,
+                    pinned: match &self.rule {
+                        Rule::Pin(pinned) => Some(*pinned),
+                        Rule::Chain { .. } | Rule::Nothing(_) => None,
+                    },
                 })),
             ))),
         }

@@ -325,6 +325,29 @@ async fn a_volume_that_was_named_late_is_never_taken_for_anothers() {
 }
 
 #[tokio::test]
+async fn a_volume_that_is_named_while_its_name_is_looked_up_is_this_calls() {
+    let (rig, node) = late_rename(false).await;
+    let message = "Volume already exists.".to_owned();
+    rig.array.add_rule(FaultRule::once(
+        "PATCH",
+        "volumes",
+        FaultAction::Refuse { message },
+    ));
+    // After two looks at the volume itself: the look for whoever has the name.
+    let mut rule = FaultRule::once("GET", "volumes", FaultAction::HoldBefore);
+    rule.skip = 2;
+    rig.array.add_rule(rule);
+    let task = tokio::spawn(async move { node.create(request("data")).await });
+    rig.until_held(1).await;
+    rig.until(|array| array.volume("ns-data").is_some()).await;
+    rig.array.release_held();
+    let outcome = task.await.unwrap().unwrap();
+    assert!(outcome.is_done(), "it is this call's volume");
+    let found = assert_one(&rig, &rig.node(), "named meanwhile").await;
+    assert_eq!(found.id, outcome.into_inner().id);
+}
+
+#[tokio::test]
 async fn an_end_without_proof_after_a_lost_rename_is_unknown() {
     let refuse = |message: &str| FaultAction::Refuse {
         message: message.to_owned(),

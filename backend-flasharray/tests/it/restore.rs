@@ -99,6 +99,22 @@ async fn a_name_that_a_new_volume_takes_at_the_same_moment_is_not_shared() {
 }
 
 #[tokio::test]
+async fn a_free_form_of_a_name_that_a_new_volume_has_is_not_taken() {
+    let rig = Rig::new().await;
+    let node = rig.node();
+    let old = half_removed(&rig, &node, "data").await;
+    // The new volume has the other form of the name.
+    let new = node.make("data").await;
+    let hash = storage_core::name_hash(node.namespace(), &new.name);
+    rig.admin()
+        .rename("ns-data", &format!("ns-data-{hash}"))
+        .await;
+    let error = node.restore(&old).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error:?}");
+    assert_eq!(node.find("data").await.unwrap().id, new.id);
+}
+
+#[tokio::test]
 async fn a_name_that_somebody_elses_object_has_is_avoided() {
     let rig = Rig::new().await;
     let node = rig.node();

@@ -15,10 +15,12 @@ pub(crate) fn run(long: bool) -> Result<bool> {
     packages::tell_missing_devices();
     let mut steps = Steps::new();
     check::add(&mut steps);
-    // integration tests start the workspace's programs
-    steps.run("build", || cargo_step(&["build", "--workspace", "--bins"]));
+    // integration tests start the workspace's programs and examples
+    steps.run("build", || {
+        cargo_step(&["build", "--workspace", "--bins", "--examples"])
+    });
     steps.run_counting("tests", |counts| {
-        let targets = ["--lib", "--bins", "--tests", "--examples"];
+        let targets = ["--lib", "--bins", "--tests"];
         run_tests(&targets, long, counts)
     });
     steps.run_counting("doc tests", |counts| run_tests(&["--doc"], long, counts));

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use array_sim::FaultPlan;
+use array_sim::{FaultKind, FaultPlan};
 use storage_conformance::{Harness, Hook, async_trait, seed};
-use storage_core::{Backend, Namespace, Size};
+use storage_core::{Backend, DeleteVolume, Namespace, Size};
 
-use crate::support::Rig;
+use crate::support::{Rig, request};
 
 struct Simulated {
     rig: Rig,
@@ -37,11 +37,15 @@ impl Simulated {
     fn break_network(&self, broken: bool) {
         let mut plan = FaultPlan::default();
         if self.faults && broken {
-            plan.reset_before = 0.05;
-            plan.reset_after = 0.05;
-            plan.unavailable = 0.02;
-            plan.busy = 0.02;
+            // 5 % resets, half of them after the effect; 2 % 429 and 2 % 5xx; small delays.
+            plan.reset_before = 0.025;
+            plan.reset_after = 0.025;
+            plan.too_many_requests = 0.02;
+            plan.retry_after_s = 0;
+            plan.unavailable = 0.01;
+            plan.busy = 0.01;
             plan.expire_token = 0.02;
+            plan.delay_max_ms = 3;
         }
         self.rig.array.set_faults(plan);
     }
@@ -132,4 +136,49 @@ mod on_the_oldest_version {
 mod on_a_bad_network {
     use super::faulty;
     storage_conformance::backend_suite!(faulty().await);
+}
+
+/// What the suite above runs under is really there, and a life of many volumes gets through it.
+/// With `FAIRLEAD_LONG`, ten times as many.
+#[tokio::test]
+async fn every_kind_of_fault_is_met_and_lived_through() {
+    let simulated = faulty().await;
+    let volumes = if lab::environment::long() { 1000 } else { 100 };
+    let backend = simulated.backend(&Namespace::new("many").unwrap()).await;
+    let backend = storage_conformance::Retrying::new(backend, true);
+    for index in 0..volumes {
+        let made = backend
+            .create(request(&format!("v{index}")))
+            .await
+            .unwrap()
+            .into_inner();
+        let _deleted = backend.delete(DeleteVolume { volume: made }).await.unwrap();
+    }
+    let counts = simulated.rig.array.fault_counts();
+    println!("{}: {counts:?}", simulated.describe());
+    for kind in [
+        FaultKind::Delay,
+        FaultKind::ResetBefore,
+        FaultKind::ResetAfter,
+        FaultKind::TooManyRequests,
+        FaultKind::Unavailable,
+        FaultKind::Busy,
+        FaultKind::ExpireToken,
+    ] {
+        assert!(
+            counts.get(&kind).is_some_and(|count| *count > 0),
+            "no {kind:?} in {counts:?}"
+        );
+    }
+    simulated.break_network(false);
+    let live = simulated.rig.array.volumes();
+    let live: Vec<_> = live
+        .iter()
+        .filter(|volume| volume.destroyed.is_none())
+        .collect();
+    // A create whose POST was lost may leave a stray: empty, and named as one.
+    assert!(
+        live.iter().all(|volume| volume.name.contains("-fl-new-")),
+        "{live:?}"
+    );
 }

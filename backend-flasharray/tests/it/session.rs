@@ -71,10 +71,9 @@ async fn a_wrong_token_is_told_as_such() {
 async fn an_untrusted_certificate_is_refused_with_the_line_to_add() {
     let rig = Rig::new().await;
     let told: Fingerprint = rig.array.fingerprint().parse().unwrap();
-    for trust in [
-        Trust::System,
-        Trust::Fingerprint(Fingerprint::of(b"another")),
-    ] {
+    // What took a pinned certificate's place is not offered for pinning.
+    let pinned = Trust::Fingerprint(Fingerprint::of(b"another"));
+    for (trust, offered) in [(Trust::System, true), (pinned, false)] {
         let mut config = rig.config("ns");
         config.trust = trust;
         let node = backend_flasharray::FlashArray::new(config).unwrap();
@@ -82,7 +81,8 @@ async fn an_untrusted_certificate_is_refused_with_the_line_to_add() {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
         assert_eq!(error.retry(), Retry::Never);
         let line = format!("\"Fingerprint\": \"{told}\"");
-        assert!(error.message().contains(&line), "{error}");
+        assert_eq!(error.message().contains(&line), offered, "{error}");
+        assert!(error.message().contains(&told.to_string()), "{error}");
     }
     let mut config = rig.config("ns");
     config.trust = Trust::CaFile(rig.array.certificate_path().to_owned());

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use jsonc_parser::ast::Value;
-use jsonc_parser::common::Ranged;
+use jsonc_parser::common::{Range, Ranged};
 use storage_core::Namespace;
 
 use super::entry;
@@ -23,14 +23,22 @@ pub struct CheckedFile {
     pub file: ConfigFile,
     /// Everything found.
     pub problems: Vec<Problem>,
-    /// Where each `APITokenFile` and the like stands, for problems found later: by key path.
+    /// Where entries, and each `APITokenFile` and the like, stand, for problems found later: by key
+    /// path.
     pub(super) places: BTreeMap<String, (usize, usize)>,
 }
 
 /// Checks a configuration file's text.
 #[must_use]
 pub fn check_text(text: &str) -> CheckedFile {
+    // Some editors write one; JSON has none (RFC 8259, section 8.1), and other readers refuse it.
+    let stripped = text.strip_prefix('\u{feff}');
+    let text = stripped.unwrap_or(text);
     let mut findings = Findings::new(text);
+    if stripped.is_some() {
+        let message = "the file begins with a byte order mark";
+        findings.error(Range::new(0, 0), "", message, "save it without");
+    }
     let tree = syntax::parse(text, &mut findings);
     let file = tree.map_or_else(ConfigFile::default, |tree| top(&tree, &mut findings));
     let places = findings.places();
@@ -57,7 +65,8 @@ fn top(tree: &Value<'_>, findings: &mut Findings<'_>) -> ConfigFile {
     let mut endpoints = Endpoints::default();
     let arrays = reader.list("FlashArrays", findings);
     let blades = reader.list("FlashBlades", findings);
-    if arrays.is_empty() && blades.is_empty() {
+    let meant = reader.misspelt("FlashArrays") || reader.misspelt("FlashBlades");
+    if arrays.is_empty() && blades.is_empty() && !meant {
         let message = "there has to be at least one array";
         findings.error(reader.range(), "", message, "add one to `FlashArrays`");
     }

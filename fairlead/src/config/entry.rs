@@ -32,6 +32,7 @@ pub(super) fn flash_array(
     findings: &mut Findings<'_>,
 ) -> Option<FlashArrayEntry> {
     let mut reader = ObjectReader::new(field, findings)?;
+    findings.remember(reader.path(), reader.range());
     let entry = read_flash_array(&mut reader, endpoints, findings);
     reader.finish(findings);
     Some(entry)
@@ -76,7 +77,7 @@ fn combinations(
     findings: &mut Findings<'_>,
 ) {
     let loops = entry.san_type == Some(SanType::Loop);
-    if loops && entry.loop_folder.is_none() && !reader.has("LoopFolder") {
+    if loops && entry.loop_folder.is_none() && !reader.meant("LoopFolder") {
         let message = "`SanType` is LOOP and there is no `LoopFolder`";
         let advice = "add \"LoopFolder\": the folder that the simulator printed for this array";
         findings.error(reader.range(), reader.path(), message, advice);
@@ -136,7 +137,7 @@ pub(super) fn read_flash_blade(
             let message = "`NfsEndPoint` is the old spelling of `NFSEndPoint`, and both are here";
             findings.error(old.range, &old.path, message, "delete this one");
         }
-        (None, None) if !reader.has("NFSEndPoint") && !reader.has("NfsEndPoint") => {
+        (None, None) if !reader.meant("NFSEndPoint") && !reader.has("NfsEndPoint") => {
             reader.missing("NFSEndPoint", findings);
         }
         _ => {}
@@ -175,7 +176,7 @@ fn path(
     findings: &mut Findings<'_>,
 ) -> Option<PathBuf> {
     let field = reader.text(key, findings)?;
-    findings.remember(&field);
+    findings.remember(&field.path, field.range);
     checked(&field, values::absolute, findings)
 }
 
@@ -264,7 +265,7 @@ fn secret_pair(
                 findings.error(field.range, &field.path, message, "delete one of them");
             }
         }
-        (false, false) => {
+        (false, false) if !reader.misspelt(inline) && !reader.misspelt(file) => {
             let message = format!("neither `{inline}` nor `{file}` is given");
             let advice = format!("add \"{inline}\" or \"{file}\"");
             findings.error(reader.range(), reader.path(), message, advice);

@@ -28,9 +28,9 @@ impl<'t> Findings<'t> {
     }
 
     /// Keeps a field's line and column for a check that is made later.
-    pub(super) fn remember(&mut self, field: &Field<&str>) {
-        let place = self.line_and_column(field.range);
-        self.places.insert(field.path.clone(), place);
+    pub(super) fn remember(&mut self, path: &str, at: Range) {
+        let place = self.line_and_column(at);
+        self.places.insert(path.to_owned(), place);
     }
 
     /// What was remembered, by key path.
@@ -122,6 +122,20 @@ impl<'a, 't> ObjectReader<'a, 't> {
         self.object.get(key).is_some()
     }
 
+    /// Whether something stands there that may have been meant for the key. [`Self::finish`] says
+    /// so, and that the key is missing as well would be the same mistake told twice.
+    pub(super) fn misspelt(&self, key: &str) -> bool {
+        let names = self.object.properties.iter().map(|p| p.name.as_str());
+        names
+            .filter(|name| *name != key)
+            .any(|name| is_close(name, key))
+    }
+
+    /// Whether the key stands there, or something that may have been meant for it.
+    pub(super) fn meant(&self, key: &str) -> bool {
+        self.has(key) || self.misspelt(key)
+    }
+
     /// Where a key stands, without asking for it.
     pub(super) fn place(&self, key: &str) -> Option<Field<()>> {
         let property = self.object.get(key)?;
@@ -172,7 +186,7 @@ impl<'a, 't> ObjectReader<'a, 't> {
         key: &'static str,
         findings: &mut Findings<'_>,
     ) -> Option<Field<&'a str>> {
-        if self.object.get(key).is_none() {
+        if !self.meant(key) {
             self.missing(key, findings);
         }
         self.text(key, findings)
@@ -324,10 +338,19 @@ fn printable(name: &str) -> String {
 
 /// The known key that somebody may have meant.
 fn closest(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    let lower = name.to_ascii_lowercase();
-    let distance = |key: &str| edit_distance(&lower, &key.to_ascii_lowercase());
-    let best = known.iter().copied().min_by_key(|key| distance(key))?;
-    (distance(best) <= 2).then_some(best)
+    let best = known
+        .iter()
+        .copied()
+        .min_by_key(|key| distance(name, key))?;
+    is_close(name, best).then_some(best)
+}
+
+fn is_close(name: &str, key: &str) -> bool {
+    distance(name, key) <= 2
+}
+
+fn distance(name: &str, key: &str) -> usize {
+    edit_distance(&name.to_ascii_lowercase(), &key.to_ascii_lowercase())
 }
 
 /// Levenshtein distance; both texts are cut so that a hostile key costs nothing.

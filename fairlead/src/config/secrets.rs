@@ -20,13 +20,7 @@ const READABLE_BY_OTHERS: u32 = 0o044;
 /// # Errors
 /// Why it cannot be used, without showing any of it.
 pub(super) fn read(path: &Path) -> Result<Secret, String> {
-    let file = File::open(path).map_err(|error| format!("the file cannot be read: {error}"))?;
-    let metadata = file
-        .metadata()
-        .map_err(|error| format!("the file cannot be read: {error}"))?;
-    if !metadata.is_file() {
-        return Err("this is not a regular file".to_owned());
-    }
+    let file = open_regular(path)?;
     let mut text = String::new();
     file.take(BYTES_MAX + 1)
         .read_to_string(&mut text)
@@ -37,6 +31,18 @@ pub(super) fn read(path: &Path) -> Result<Secret, String> {
     let line = text.trim_end_matches(['\r', '\n']);
     values::secret(line).map_err(|(message, _)| format!("what the file holds: {message}"))?;
     Ok(Secret::new(line))
+}
+
+/// Opens a file if it is a regular one. Looked at first: opening a FIFO waits for whoever writes.
+///
+/// # Errors
+/// Why it is not open.
+pub(super) fn open_regular(path: &Path) -> Result<File, String> {
+    let failed = |error: std::io::Error| format!("the file cannot be read: {error}");
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err("this is not a regular file".to_owned());
+    }
+    File::open(path).map_err(failed)
 }
 
 /// Whether somebody besides its owner can read a file. `None` when it cannot be told.

@@ -229,6 +229,22 @@ fn a_misspelt_key_gets_a_suggestion() {
         checked.problems[0].advice.contains("`SanType`"),
         "{checked:?}"
     );
+    // And what it was meant for is not missing as well.
+    for (text, key) in [
+        (
+            r#"{"FlashArrays": [{"MgmtEndPoint": "a", "ApiTokn": "t"}]}"#,
+            "`APIToken`",
+        ),
+        (
+            r#"{"FlashArrays": [{"MgmtEndpont": "a", "APIToken": "t"}]}"#,
+            "`MgmtEndPoint`",
+        ),
+        (r#"{"FlashAray": []}"#, "`FlashArrays`"),
+    ] {
+        let checked = check_text(text);
+        assert_eq!(errors(&checked).len(), 1, "{:#?}", checked.problems);
+        assert!(errors(&checked)[0].advice.contains(key), "{checked:?}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 const GOOD: &str = r#"{"Namespace": "ns", "FlashArrays": [
     {"MgmtEndPoint": "localhost:8443", "APIToken": "t0k3n", "SanType": "LOOP",
-     "LoopFolder": "/srv/luns", "Fingerprint": "FP"}]}"#;
+     "LoopFolder": "/tmp", "Fingerprint": "FP"}]}"#;
 
 fn run(arguments: &[&str]) -> (u8, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -125,4 +125,101 @@ fn an_open_file_with_a_token_inside_is_a_warning() {
     let (code, out, _) = run(&["config", "check", path.to_str().unwrap()]);
     assert_eq!(code, 0);
     assert!(out.contains("(file): the file holds a secret"), "{out}");
+}
+
+/// What the check of a file with that content says.
+fn check(folder: &Path, text: &str) -> (u8, String) {
+    let path = write(folder, "pure.json", text, 0o600);
+    let (code, out, _) = run(&["config", "check", path.to_str().unwrap()]);
+    (code, out)
+}
+
+#[test]
+fn a_file_without_a_namespace_is_a_warning_that_names_the_hosts_own() {
+    let folder = TempDir::new().unwrap();
+    let (code, out) = check(
+        folder.path(),
+        &good().replace("\"Namespace\": \"ns\", ", ""),
+    );
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("0 errors, 1 warning"), "{out}");
+    assert!(
+        out.contains("here `docker-") && out.contains("set the same one everywhere"),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_file_without_an_array_to_attach_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    let text = r#"{"Namespace": "ns", "FlashArrays": [
+    {"MgmtEndPoint": "a", "APIToken": "t", "SanType": "FC"},
+    {"MgmtEndPoint": "b", "APIToken": "t"}]}"#;
+    let (code, out) = check(folder.path(), text);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("1 error, 2 warnings"), "{out}");
+    assert!(
+        out.contains("can be attached by this version: a is FC, b is ISCSI"),
+        "{out}"
+    );
+    // The second entry's warning is about a key that is not there: it stands at the entry.
+    assert!(out.contains("3:5  FlashArrays[1]"), "{out}");
+}
+
+#[test]
+fn a_byte_order_mark_is_named() {
+    let folder = TempDir::new().unwrap();
+    let (code, out) = check(folder.path(), &format!("\u{feff}{}", good()));
+    assert_eq!(code, 1, "{out}");
+    assert!(
+        out.contains("1 error, 0 warnings") && out.contains("byte order mark"),
+        "{out}"
+    );
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_without_waiting() {
+    let folder = TempDir::new().unwrap();
+    let fifo = folder.path().join("fifo");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    for path in [fifo.as_path(), folder.path()] {
+        let (code, out, _) = run(&["config", "check", path.to_str().unwrap()]);
+        assert_eq!(code, 1, "{out}");
+        assert!(out.contains("not a regular file"), "{out}");
+    }
+    let text = good().replace(
+        "\"Fingerprint\": \"",
+        &format!("\"CAFile\": \"{}\", \"X\": \"", fifo.display()),
+    );
+    let (_, out) = check(folder.path(), &text);
+    assert!(out.contains("CAFile: this is not a regular file"), "{out}");
+}
+
+#[test]
+fn named_files_and_folders_are_looked_into() {
+    let folder = TempDir::new().unwrap();
+    let pem = write(folder.path(), "ca.pem", "no certificate", 0o600);
+    let fingerprint = format!("\"Fingerprint\": \"{}\"", "ab".repeat(32));
+    let text = good()
+        .replace(&fingerprint, &format!("\"CAFile\": \"{}\"", pem.display()))
+        .replace("\"/tmp\"", "\"/nonexistent\"");
+    let (code, out) = check(folder.path(), &text);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("1 error, 1 warning"), "{out}");
+    assert!(out.contains("CAFile: there is no certificate"), "{out}");
+    assert!(out.contains("LoopFolder: there is no such folder"), "{out}");
+    write(
+        folder.path(),
+        "ca.pem",
+        "-----BEGIN CERTIFICATE-----",
+        0o600,
+    );
+    assert_eq!(check(folder.path(), &text).0, 0);
 }

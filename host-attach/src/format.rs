@@ -4,6 +4,7 @@
 //! [`ensure`] gathers the facts, has the decision made, and carries it out on a device that is
 //! verified once more right before mkfs. Nothing here has a force flag.
 
+use std::fmt;
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::OFlags;
@@ -40,6 +41,24 @@ enum Decision {
     MakeOverOwnRemains,
     /// Leave it alone and say why.
     Refuse(String),
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keep => f.write_str("it is there and is used as it is"),
+            Self::Make => f.write_str(
+                "it is made, as the device is blank or shows only our own work that was cut off",
+            ),
+            Self::KeepIfWhole => f.write_str(
+                "our own is there and was never mounted; it is used if it is whole, else made again",
+            ),
+            Self::MakeOverOwnRemains => {
+                f.write_str("our own is there half-made, as it was cut off; it is made again")
+            }
+            Self::Refuse(why) => write!(f, "the device is left alone, as {why}"),
+        }
+    }
 }
 
 /// The rule. `wanted` is what is to be mounted; `phase` is this host's own memory.
@@ -133,7 +152,9 @@ pub(crate) fn ensure(
         record.access.format_grant.as_ref(),
         &record.format,
     );
-    tracing::info!(volume = %record.volume(), device = device.node().name, ?found, ?decision, "format decision");
+    let name = device.node().name.as_str();
+    tracing::info!(volume = %record.volume(), device = name, "a {wanted:?} file system is wanted on {name}: {decision}");
+    tracing::debug!(volume = %record.volume(), device = name, ?found, ?decision, "format decision");
     if decision == Decision::KeepIfWhole {
         let whole = filesystem::is_whole(&machine.runner, device, wanted)?;
         decision = if whole {

@@ -169,9 +169,11 @@ impl Machine {
         if names.is_empty() {
             return Ok(());
         }
+        let list = names.join(", ");
         Err(refused(format!(
-            "{} on this host still shows the volume, and the ledger does not know it; detach it by hand",
-            names.join(", ")
+            "{list} on this host still shows the volume {}, and this plugin's ledger does not know it: {}",
+            volume.name,
+            by_hand(&names)
         ))
         .with_context("volume", volume.id.to_string()))
     }
@@ -247,7 +249,9 @@ impl Machine {
             let owner = short.map(|short| self.ledger.load_short(short));
             let Some(owner) = owner.transpose()?.flatten() else {
                 return Err(refused(format!(
-                    "{name} already shows this LUN, and the ledger does not know it; detach it by hand"
+                    "{name} already shows the LUN of the volume {}, and this plugin's ledger does not know it: {}",
+                    record.volume(),
+                    by_hand(std::slice::from_ref(&name))
                 )));
             };
             let key = Key::of(owner.volume());
@@ -277,6 +281,25 @@ impl Machine {
     pub(crate) fn carried_format(previous: Option<&Record>) -> FormatPhase {
         previous.map_or(FormatPhase::Unknown, |record| record.format.clone())
     }
+}
+
+/// What to do about devices that are there and not in the ledger. They may be in use by what this
+/// ledger cannot see, so taking them away is the last thing that is advised.
+fn by_hand(names: &[String]) -> String {
+    let commands: Vec<String> = names
+        .iter()
+        .map(|name| {
+            if name.starts_with("loop") {
+                format!("only if `findmnt -S /dev/{name}` shows nothing, `losetup -d /dev/{name}`")
+            } else {
+                format!("only if `findmnt -S /dev/{name}` shows nothing, detach it by hand")
+            }
+        })
+        .collect();
+    format!(
+        "another fairlead plugin or a container may use it. Run one plugin per host; {}",
+        commands.join("; ")
+    )
 }
 
 /// Whether the device itself says that it is not the volume, or not under this grant. One that

@@ -48,6 +48,10 @@ impl Sessions {
         self.lock().clear();
     }
 
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.lock().len()
     }

@@ -281,6 +281,12 @@ impl Array {
         self.shared.sessions.close_all();
     }
 
+    /// The tokens of the open sessions, for tests that search what a client writes for them.
+    #[must_use]
+    pub fn session_tokens(&self) -> Vec<String> {
+        self.shared.sessions.tokens()
+    }
+
     /// How many sessions are open.
     #[must_use]
     pub fn open_sessions(&self) -> usize {

@@ -149,6 +149,12 @@ async fn the_told_fingerprint_works_and_another_one_does_not() {
                 .reason
                 .contains(&wrong.to_string())
         );
+        let text = format!("{error:?}");
+        assert!(
+            text.contains("than the pinned one") && text.contains(&told),
+            "{text}"
+        );
+        assert!(!text.contains("add to its entry"), "{text}");
     }
 }
 

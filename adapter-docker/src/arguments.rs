@@ -1,9 +1,12 @@
 //! The program's flags, and how it logs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
+
+use crate::PLUGIN_FOLDER;
 
 /// Docker volume plugin: volumes from a fleet of storage arrays.
 #[derive(Clone, Debug, Parser)]
@@ -16,17 +19,17 @@ pub struct Arguments {
     #[arg(long, default_value = "fairlead", value_parser = driver_name)]
     pub driver_name: String,
     /// Folder for this host's state: ledger, mount counts, caches.
-    #[arg(long, default_value = "/var/lib/fairlead")]
+    #[arg(long, default_value = "/var/lib/fairlead", value_parser = absolute())]
     pub state_dir: PathBuf,
     /// Socket to listen on; by default the driver's name with `.sock` in /run/docker/plugins.
-    #[arg(long)]
+    #[arg(long, value_parser = absolute())]
     pub socket: Option<PathBuf>,
     /// How log lines look, on standard error.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
     /// Least important level that is logged: error, warn, info, debug, trace; or a filter such as
     /// `info,adapter_docker=debug`.
-    #[arg(long, default_value = "info")]
+    #[arg(long, default_value = "info", value_parser = log_filter)]
     pub log_level: String,
     /// Docker's data root, where it cannot be told from the daemon that calls: used to see whether
     /// this host is a member of a Swarm.
@@ -47,7 +50,7 @@ impl Arguments {
     /// The socket's path.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        let default = || PathBuf::from(format!("/run/docker/plugins/{}.sock", self.driver_name));
+        let default = || Path::new(PLUGIN_FOLDER).join(format!("{}.sock", self.driver_name));
         self.socket.clone().unwrap_or_else(default)
     }
 
@@ -67,6 +70,39 @@ impl Arguments {
         };
         started.map_err(|error| format!("logging: {error}"))
     }
+}
+
+/// A path that means the same wherever the program was started.
+fn absolute() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        if path.is_absolute() {
+            Ok(path)
+        } else {
+            Err("the path has to be absolute: begin it with `/`")
+        }
+    })
+}
+
+/// The levels; `off` is one for a filter's parts.
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+/// A level or a filter. tracing takes a bare word for the name of a target, logs that at every
+/// level and all else not at all: a mistyped level would turn the log off.
+fn log_filter(text: &str) -> Result<String, String> {
+    let level = |word: &str| LEVELS.iter().any(|known| word.eq_ignore_ascii_case(known));
+    let fits = text
+        .split(',')
+        .all(|part| match part.trim().rsplit_once('=') {
+            Some((target, word)) => !target.is_empty() && level(word),
+            None => level(part.trim()),
+        });
+    if fits && EnvFilter::try_new(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err(
+        "use error, warn, info, debug, trace, or a filter such as info,adapter_docker=debug"
+            .to_owned(),
+    )
 }
 
 /// A driver's name becomes part of a path, and Docker's own names are `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.
@@ -101,6 +137,43 @@ mod tests {
         assert_eq!(path(&["--socket", "/x"]).to_str(), Some("/x"));
         for name in ["", "../x", "a/b", ".hidden", "a b"] {
             assert!(parse(&["--driver-name", name]).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn paths_are_absolute() {
+        for words in [["--socket", "x.sock"], ["--state-dir", "./state"]] {
+            let error = Arguments::try_parse_from([&["x"], &words[..]].concat()).unwrap_err();
+            assert!(error.to_string().contains("has to be absolute"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        let parse = |text: &str| Arguments::try_parse_from(["x", "--log-level", text]);
+        for text in [
+            "info",
+            "TRACE",
+            "off",
+            "info,adapter_docker=debug",
+            "a::b=warn",
+        ] {
+            assert!(parse(text).is_ok(), "{text}");
+        }
+        for text in [
+            "blah",
+            "",
+            "info,blah",
+            "adapter_docker=blah",
+            "=info",
+            "adapter_docker",
+            "info,",
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(
+                error.contains("error, warn, info, debug, trace, or a filter"),
+                "{error}"
+            );
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 after a stop that was asked for, 64 (`EX_USAGE` of sysexits.h) for wrong flags or
 //! a wrong configuration, 1 for everything else.
 
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use adapter_docker::arguments::Arguments;
 use adapter_docker::{Plugin, PluginSettings, Server, SwarmProbe, bind};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use fairlead::config::{self, Config, ConfigError, Environment, NamespaceSource};
+use fairlead::config::{self, Config, ConfigError, Environment};
 use fairlead::fleet::{self, Fleet, Refused};
 use rustix::fs::Mode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,7 +53,8 @@ fn main() -> ExitCode {
     match run(&arguments, &config, began) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            let advice = advice(&error, rustix::process::geteuid().is_root());
+            complain(&format!("{error:#}{advice}"));
             ExitCode::FAILURE
         }
     }
@@ -64,17 +66,24 @@ fn complain(message: &str) {
     eprintln!("fairlead-docker: {message}");
 }
 
+/// What helps where the system does not permit something.
+fn advice(error: &anyhow::Error, root: bool) -> &'static str {
+    let denied = error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    });
+    if denied && !root {
+        "; run it as root"
+    } else {
+        ""
+    }
+}
+
 fn load(path: &Path) -> Result<Config, ConfigError> {
     let loaded = config::load(path, &Environment::from_process())?;
     for problem in &loaded.report.problems {
         tracing::warn!(file = %path.display(), "{problem}");
-    }
-    if loaded.config.namespace_source == NamespaceSource::HostName {
-        let namespace = loaded.config.namespace.as_str();
-        tracing::info!(
-            namespace,
-            "no namespace is set: this host has one of its own"
-        );
     }
     Ok(loaded.config)
 }
@@ -145,4 +154,22 @@ async fn run(arguments: &Arguments, config: &Config, began: Instant) -> Result<(
         bail!("stopped with operations under way; the next start goes on from there");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::advice;
+
+    #[test]
+    fn who_may_not_is_told_to_be_root() {
+        let denied = || anyhow::Error::new(io::Error::from(io::ErrorKind::PermissionDenied));
+        assert_eq!(
+            advice(&denied().context("the socket"), false),
+            "; run it as root"
+        );
+        assert_eq!(advice(&denied(), true), "");
+        assert_eq!(advice(&anyhow::anyhow!("else"), false), "");
+    }
 }

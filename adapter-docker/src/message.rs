@@ -87,7 +87,12 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String>
     }
     serde_json::from_slice(body).map_err(|error| {
         let kind = match error.classify() {
-            serde_json::error::Category::Data => "has not the fields of this call",
+            serde_json::error::Category::Data => {
+                if let Some(wrong) = wrong_field(body) {
+                    return wrong;
+                }
+                "has not the fields of this call"
+            }
             _ => "is not JSON",
         };
         format!(
@@ -96,6 +101,42 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String>
             error.column()
         )
     })
+}
+
+/// The field that a call cannot do without, or that is of the wrong type, by name: never by value.
+fn wrong_field(body: &[u8]) -> Option<String> {
+    let Ok(Value::Object(fields)) = serde_json::from_slice(body) else {
+        return Some("the request's body has to be a JSON object".to_owned());
+    };
+    match fields.get("Name") {
+        None => return Some("the field `Name` is missing".to_owned()),
+        Some(Value::String(_)) => {}
+        Some(_) => return Some("the field `Name` has to be text".to_owned()),
+    }
+    if !matches!(
+        fields.get("ID"),
+        None | Some(Value::Null | Value::String(_))
+    ) {
+        return Some("the field `ID` has to be text".to_owned());
+    }
+    match fields.get("Opts") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(options)) => {
+            let (key, _) = options.iter().find(|(_, value)| !value.is_string())?;
+            let key: String = key.chars().filter(|c| !c.is_control()).take(60).collect();
+            Some(format!(
+                "the option `{key}` has to be text: write its value in quotes"
+            ))
+        }
+        Some(_) => Some("the field `Opts` has to be an object of texts".to_owned()),
+    }
+}
+
+/// The volume that a request names, for the log: bounded, and without control characters.
+pub(crate) fn named(body: &[u8]) -> Option<String> {
+    let request: NameRequest = serde_json::from_slice(body).ok()?;
+    let safe = request.name.chars().filter(|c| !c.is_control());
+    Some(safe.take(128).collect())
 }
 
 /// Whether a body holds nothing: what Docker's client sends when it repeats a request.
@@ -210,6 +251,20 @@ mod tests {
             let error = parse::<NameRequest>(body.as_bytes()).unwrap_err();
             assert!(!error.contains("s3cr3t"), "{error}");
         }
+        for (body, named) in [
+            (r#"{"Opts":{}}"#, "`Name` is missing"),
+            (r#"{"Name":7}"#, "`Name` has to be text"),
+            (
+                r#"{"Name":"v","Opts":{"size":10737418240}}"#,
+                "option `size`",
+            ),
+            (r#"{"Name":"v","Opts":["s3cr3t"]}"#, "`Opts`"),
+        ] {
+            let error = parse::<CreateRequest>(body.as_bytes()).unwrap_err();
+            assert!(error.contains(named), "{body}: {error}");
+        }
+        let error = parse::<MountRequest>(br#"{"Name":"v","ID":1}"#).unwrap_err();
+        assert!(error.contains("`ID`"), "{error}");
         let twice = br#"{"Name":"a","Name":"b"}"#;
         assert!(parse::<NameRequest>(twice).is_err());
     }

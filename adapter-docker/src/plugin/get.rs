@@ -15,7 +15,7 @@ use serde_json::Value;
 use storage_core::{Error, ErrorKind, Result, Volume, VolumeName, VolumeState};
 use tokio::time::Instant;
 
-use super::{Plugin, Reply, answer, failed, parse};
+use super::{Plugin, Reply, answer, parse};
 use crate::message::{self, ListedStatus, ListedVolume, NameRequest, VolumeAnswer};
 use crate::state::Remembered;
 
@@ -31,33 +31,26 @@ pub(super) struct Listing {
 const BEING_REMOVED: &str = "being removed: remove it again to finish, or mount it to keep it";
 
 impl Plugin {
-    pub(super) async fn get(&self, body: &[u8], deadline: Instant) -> Reply {
+    pub(super) async fn get(&self, body: &[u8], deadline: Instant) -> Result<Reply> {
         if message::is_empty(body) {
             // A retry of a Get that we did not answer: Docker's client lost the body. An error
             // would be taken for "no such volume" here too.
             tracing::info!("a Get without a body: not answered");
-            return Reply::HangUp;
+            return Ok(Reply::HangUp);
         }
-        let name = match parse::<NameRequest>(body) {
-            Ok(request) => VolumeName::new(request.name),
-            Err(error) => Err(error),
-        };
-        let name = match name {
-            Ok(name) => name,
-            // No volume of ours can have such a name.
-            Err(error) => return failed(&error),
-        };
+        // A name that is none is refused: no volume of ours can have it.
+        let name = VolumeName::new(parse::<NameRequest>(body)?.name)?;
         if let Some(volume) = self.engine.known(&name) {
-            return self.found(&volume);
+            return Ok(self.found(&volume));
         }
-        match self.engine.find(&name, deadline).await {
+        Ok(match self.engine.find(&name, deadline).await {
             Ok(Some(volume)) => self.found(&volume),
             Ok(None) => {
                 self.names.forget(&name);
                 answer::error(StatusCode::NOT_FOUND, "no such volume")
             }
             Err(error) => self.neither_found_nor_absent(&name, &error),
-        }
+        })
     }
 
     fn found(&self, volume: &Volume) -> Reply {

@@ -179,17 +179,21 @@ impl Plugin {
     pub(crate) async fn call(self: Arc<Self>, call: Call, body: &[u8], peer: Peer) -> Reply {
         let began = Instant::now();
         let quick = began + QUICK_CALL;
-        let reply = match call {
-            Call::Activate => self.activate().await,
-            Call::Capabilities => answer::capabilities(),
-            Call::List => self.list(),
+        let result = match call {
+            Call::Activate => Ok(self.activate().await),
+            Call::Capabilities => Ok(answer::capabilities()),
+            Call::List => Ok(self.list()),
             Call::Get => self.get(body, quick).await,
-            Call::Create => done(self.create(body, peer, began + SLOW_CALL).await),
-            Call::Mount => mountpoint(self.mount(body, began + SLOW_CALL).await),
-            Call::Unmount => done(self.unmount(body, quick).await),
-            Call::Path => mountpoint(self.path(body)),
-            Call::Remove => done(self.remove(body, quick).await),
+            Call::Create => self.create(body, peer, began + SLOW_CALL).await.map(done),
+            Call::Mount => self
+                .mount(body, began + SLOW_CALL)
+                .await
+                .map(|path| answer::mountpoint(&path)),
+            Call::Unmount => self.unmount(body, quick).await.map(done),
+            Call::Path => self.path(body).map(|path| answer::mountpoint(&path)),
+            Call::Remove => self.remove(body, quick).await.map(done),
         };
+        let reply = result.unwrap_or_else(|error| refused(call, body, &error));
         let elapsed_ms = began.elapsed().as_millis();
         tracing::debug!(call = call.as_str(), elapsed_ms, "answered");
         reply
@@ -202,22 +206,13 @@ impl Plugin {
     }
 }
 
-fn done(result: Result<()>) -> Reply {
-    match result {
-        Ok(()) => answer::error(StatusCode::OK, ""),
-        Err(error) => failed(&error),
-    }
+fn done((): ()) -> Reply {
+    answer::error(StatusCode::OK, "")
 }
 
-fn mountpoint(result: Result<PathBuf>) -> Reply {
-    match result {
-        Ok(path) => answer::mountpoint(&path),
-        Err(error) => failed(&error),
-    }
-}
-
-fn failed(error: &storage_core::Error) -> Reply {
-    tracing::info!(error = %error.chain(), kind = %error.kind(), "refused");
+fn refused(call: Call, body: &[u8], error: &storage_core::Error) -> Reply {
+    let volume = message::named(body).unwrap_or_default();
+    tracing::info!(call = call.as_str(), volume, error = %error.chain(), kind = %error.kind(), "refused");
     answer::error(error::status(error.kind()), &error::text(error))
 }
 

@@ -77,9 +77,12 @@ impl Plugin {
     /// Call with the volume's counts locked.
     pub(super) async fn unmount_now(&self, name: &VolumeName, deadline: Instant) -> Result<()> {
         self.unreleased().insert(name.clone());
+        let mounted = self.engine.mountpoint(name).is_some();
         self.engine.unmount(name.clone(), deadline).await?;
         self.unreleased().remove(name);
-        tracing::info!(volume = %name, "unmounted");
+        if mounted {
+            tracing::info!(volume = %name, "unmounted");
+        }
         Ok(())
     }
 

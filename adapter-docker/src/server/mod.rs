@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use socket::{BoundSocket, SocketError, bind};
+pub use socket::{BoundSocket, PLUGIN_FOLDER, SocketError, bind};
 
 use crate::plugin::Plugin;
 

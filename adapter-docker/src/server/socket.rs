@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 
+/// Where Docker's daemon looks for plugins' sockets.
+pub const PLUGIN_FOLDER: &str = "/run/docker/plugins";
+
 /// Why there is no socket.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -22,6 +25,12 @@ pub enum SocketError {
     NotASocket {
         /// The path.
         path: PathBuf,
+    },
+    /// Its folder is missing, and is not ours to make.
+    #[error("the folder {} for the socket is not there; make it, or correct --socket", folder.display())]
+    NoFolder {
+        /// The folder.
+        folder: PathBuf,
     },
     /// The system refuses.
     #[error("the socket {} cannot be made", path.display())]
@@ -58,8 +67,9 @@ impl Drop for SocketFile {
     }
 }
 
-/// Listens on a path: mode 0600, in a folder that is made 0700 if it is not there. A socket that a
-/// dead server left is replaced; a live server's is not.
+/// Listens on a path: mode 0600. A socket that a dead server left is replaced; a live server's is
+/// not. Docker's own folder is made, 0700, if it is not there; any other has to be there: a folder
+/// made after a slip in the path would hold a socket that nobody finds.
 ///
 /// # Errors
 /// When somebody else has the path, or the system refuses.
@@ -68,13 +78,20 @@ pub async fn bind(path: &Path) -> Result<BoundSocket, SocketError> {
         path: path.to_path_buf(),
         source,
     };
-    if let Some(folder) = path.parent() {
+    let folder = path.parent();
+    if folder == Some(Path::new(PLUGIN_FOLDER)) {
         let mut builder = std::fs::DirBuilder::new();
         builder
             .recursive(true)
             .mode(0o700)
-            .create(folder)
+            .create(PLUGIN_FOLDER)
             .map_err(failed)?;
+    } else if let Some(folder) = folder
+        && folder.try_exists().is_ok_and(|there| !there)
+    {
+        return Err(SocketError::NoFolder {
+            folder: folder.to_path_buf(),
+        });
     }
     clear(path).await?;
     let listener = UnixListener::bind(path).map_err(failed)?;

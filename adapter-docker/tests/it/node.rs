@@ -70,7 +70,7 @@ impl Node {
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
-        self.folder.path().join("run/fairlead.sock")
+        self.folder.path().join("fairlead.sock")
     }
 
     /// Stops the plugin; whether everything ended in time.

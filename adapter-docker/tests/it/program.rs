@@ -1,9 +1,10 @@
 //! The program itself, with simulated arrays and without a Docker engine: its calls to the array
 //! counted, its log searched for secrets, its start with an array that does not answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use array_sim::{ArrayConfig, Simulator};
 use lab::plugin::Plugin;
 use serde_json::{Value, json};
 
@@ -92,7 +93,7 @@ async fn no_secret_is_logged_or_answered() {
     let Some(mut world) = World::start(false, &["--log-level", "trace"]).await else {
         return;
     };
-    let token = world.array().api_token().to_owned();
+    let mut secrets = BTreeSet::from([world.array().api_token().to_owned()]);
     let mut answers = Vec::new();
     let options = json!({"size": "64MiB", "fstype": "ext4"});
     for (name, body) in [
@@ -104,16 +105,17 @@ async fn no_secret_is_logged_or_answered() {
         ("Remove", json!({"Name": "v"})),
     ] {
         answers.push(call(&world.plugin, name, body).await.to_string());
+        secrets.extend(world.array().session_tokens());
     }
     // And when the array does not want the token, or does not answer.
     world.array().expire_sessions();
-    call(
-        &world.plugin,
-        "Create",
-        json!({"Name": "w", "Opts": options}),
-    )
-    .await;
-    call(&world.plugin, "Remove", json!({"Name": "w"})).await;
+    for (name, body) in [
+        ("Create", json!({"Name": "w", "Opts": options})),
+        ("Remove", json!({"Name": "w"})),
+    ] {
+        answers.push(call(&world.plugin, name, body).await.to_string());
+        secrets.extend(world.array().session_tokens());
+    }
     world.array().stop().await;
     let refused = world
         .plugin
@@ -124,9 +126,20 @@ async fn no_secret_is_logged_or_answered() {
     let log = world.plugin.log();
     world.plugin.stop().await.unwrap();
     let text = std::fs::read_to_string(log).unwrap();
+    assert!(
+        text.contains("refused call=\"Create\" volume=\"x\""),
+        "a refusal names call and volume"
+    );
     assert!(text.contains("TRACE"), "nothing is logged at trace level");
-    assert!(!text.contains(&token), "the token is in the log");
-    assert!(answers.iter().all(|answer| !answer.contains(&token)));
+    assert!(
+        secrets.len() >= 3,
+        "a token and two sessions: {}",
+        secrets.len()
+    );
+    for secret in &secrets {
+        assert!(!text.contains(secret), "a token is in the log");
+        assert!(answers.iter().all(|answer| !answer.contains(secret)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,6 +164,43 @@ async fn it_answers_at_once_while_its_array_is_silent() {
     world.end().await;
 }
 
+/// One array's port is closed, the other takes the connection and says nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_ready_at_once_while_every_array_is_down() {
+    let Some(mut world) = World::start(false, &[]).await else {
+        return;
+    };
+    world.plugin.stop().await.unwrap();
+    let second = Simulator::builder().array(ArrayConfig::new("a2"));
+    let second = second.start().await.unwrap();
+    let silent = second.array("a2").unwrap();
+    let path = world.folder().join("pure.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut entry = config["FlashArrays"][0].clone();
+    entry["MgmtEndPoint"] = json!(silent.address().to_string());
+    entry["APIToken"] = json!(silent.api_token());
+    entry["Fingerprint"] = json!(silent.fingerprint());
+    config["FlashArrays"].as_array_mut().unwrap().push(entry);
+    std::fs::write(&path, config.to_string()).unwrap();
+    silent.set_silent(true);
+    world.array().stop().await;
+    world.plugin.start_again().await.unwrap();
+    let answer = call(&world.plugin, "List", json!({})).await;
+    assert_eq!(answer["Err"], "", "{answer}");
+    let log = std::fs::read_to_string(world.plugin.log()).unwrap();
+    let ready = log
+        .lines()
+        .rev()
+        .find_map(|line| line.split_once("ready_ms="));
+    let words = ready.unwrap().1.split_whitespace().next().unwrap();
+    let ready_ms: u64 = words.parse().unwrap();
+    println!("ready after {ready_ms} ms");
+    assert!(ready_ms < 1000, "it waited for the arrays: {ready_ms} ms");
+    silent.set_silent(false);
+    world.array().start().await.unwrap();
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_program_on_the_same_state_is_refused() {
     let Some(world) = World::start(false, &[]).await else {
@@ -172,6 +222,9 @@ async fn a_second_program_on_the_same_state_is_refused() {
         &["--config", "/nonexistent"][..],
         &["--nonsense"],
         &["--log-level", "=="],
+        &["--log-level", "blah"],
+        &["--socket", "here.sock"],
+        &["--state-dir", "here"],
     ] {
         let finished = wrong.clone().args(words).run().await.unwrap();
         assert_eq!(

@@ -14,12 +14,24 @@ fn mode(path: &Path) -> u32 {
 #[tokio::test]
 async fn it_is_private_and_goes_with_its_server() {
     let folder = TempDir::new().unwrap();
-    let path = folder.path().join("new/plugins/x.sock");
+    let path = folder.path().join("x.sock");
     let socket = bind(&path).await.unwrap();
     assert_eq!(mode(&path), 0o600);
-    assert_eq!(mode(path.parent().unwrap()), 0o700);
     drop(socket);
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_folder_that_is_missing_is_named_and_not_made() {
+    let folder = TempDir::new().unwrap();
+    let missing = folder.path().join("new");
+    let error = bind(&missing.join("x.sock")).await.unwrap_err();
+    assert!(matches!(error, SocketError::NoFolder { .. }), "{error:?}");
+    assert!(
+        error.to_string().contains(missing.to_str().unwrap()),
+        "{error}"
+    );
+    assert!(!missing.exists());
 }
 
 #[tokio::test]

@@ -310,3 +310,19 @@ fn certainly_wrong(connector: &dyn Connector, record: &Record, node: &BlockNode)
         .map(|file| connector.prove_identity(record, node, &file));
     matches!(asked, Ok(Err(error)) if error.kind() == ErrorKind::FailedPrecondition)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::by_hand;
+
+    #[test]
+    fn taking_a_device_away_is_advised_last_and_under_a_condition() {
+        let advice = by_hand(&["loop7".to_owned()]);
+        assert!(
+            advice.starts_with("another fairlead plugin or a container"),
+            "{advice}"
+        );
+        let end = "only if `findmnt -S /dev/loop7` shows nothing, `losetup -d /dev/loop7`";
+        assert!(advice.ends_with(end), "{advice}");
+    }
+}

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use storage_core::{
-    ArrayId, AttachVolume, Attacher, Attachment, AttachmentState, Error, ErrorKind, Host, Outcome,
-    Protocol, Result, Size, Volume, VolumeId,
+    ArrayId, AttachVolume, Attacher, Attachment, AttachmentState, Error, ErrorKind, HeldVolume,
+    Host, Outcome, Protocol, Result, Size, Volume, VolumeId,
 };
 
 use crate::blocking::{Progress, Workers};
 use crate::connector::LoopConnector;
+use crate::intents::Intents;
 use crate::ledger::{Key, Ledger, Record};
 use crate::locks::KeyLocks;
 use crate::looks::Looks;
@@ -75,6 +76,7 @@ impl Config {
 #[derive(Debug)]
 pub struct LinuxAttacher {
     machine: Arc<Machine>,
+    intents: Arc<Intents>,
     changes: Workers,
     looks: Workers,
     looking: Looks,
@@ -90,6 +92,7 @@ impl LinuxAttacher {
     /// cannot be made.
     pub fn open(config: Config) -> Result<Arc<Self>> {
         let ledger = Ledger::open(&config.state_dir)?;
+        let intents = Intents::open(&config.state_dir)?;
         let mounts = MountFolder::open(
             &config
                 .mounts_dir
@@ -112,6 +115,7 @@ impl LinuxAttacher {
         };
         Ok(Arc::new(Self {
             machine: Arc::new(machine),
+            intents: Arc::new(intents),
             changes: Workers::new(THREADS_MAX),
             looks: Workers::new(THREADS_MAX),
             looking: Looks::default(),
@@ -238,6 +242,31 @@ impl LinuxAttacher {
 
 #[async_trait]
 impl Attacher for LinuxAttacher {
+    async fn intend(&self, held: &HeldVolume) -> Result<()> {
+        let (intents, held) = (Arc::clone(&self.intents), held.clone());
+        self.changes
+            .run("intend", self.patience, move |_progress| intents.put(&held))
+            .await
+    }
+
+    async fn settle(&self, volume: &VolumeId) -> Result<()> {
+        let (intents, volume) = (Arc::clone(&self.intents), volume.clone());
+        self.changes
+            .run("settle", self.patience, move |_progress| {
+                intents.remove(&volume)
+            })
+            .await
+    }
+
+    async fn intentions(&self) -> Result<Vec<HeldVolume>> {
+        let intents = Arc::clone(&self.intents);
+        self.looks
+            .run("read intentions", self.patience, move |_progress| {
+                intents.all()
+            })
+            .await
+    }
+
     fn host(&self) -> &Host {
         &self.machine.host
     }

@@ -26,6 +26,7 @@ mod failure;
 mod filesystem;
 mod format;
 mod identity;
+mod intents;
 mod ledger;
 mod locks;
 mod looks;

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::access::{Access, Host, Protocol};
+use crate::backend::HeldVolume;
 use crate::error::Result;
 use crate::filesystem::FilesystemSpec;
 use crate::name::VolumeName;
@@ -81,6 +82,25 @@ pub trait Attacher: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// `FailedPrecondition`, naming what is left and who holds it.
     async fn prepare(&self, volume: &Volume) -> Result<()>;
+
+    /// Records durably that the volume is about to be published to this host: should the process
+    /// die before the volume is attached, the next one knows where a connection may be left.
+    ///
+    /// # Errors
+    /// When the record cannot be written; the volume must then not be published.
+    async fn intend(&self, held: &HeldVolume) -> Result<()>;
+
+    /// Drops that record: the volume is attached, or its connection is seen gone.
+    ///
+    /// # Errors
+    /// When the record cannot be removed.
+    async fn settle(&self, volume: &VolumeId) -> Result<()>;
+
+    /// What was intended and not settled, by this process or an earlier one.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    async fn intentions(&self) -> Result<Vec<HeldVolume>>;
 
     /// Attaches, proves the identity, formats if granted and blank, checks, mounts.
     ///

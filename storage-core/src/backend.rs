@@ -9,6 +9,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::access::{Access, Host};
@@ -116,8 +117,8 @@ pub struct UnpublishVolume {
     pub host: Host,
 }
 
-/// A volume of the namespace that a host can reach.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A volume of the namespace that a host can reach, or may be able to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldVolume {
     /// The volume.
     pub volume: VolumeId,

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::attach::{Attachment, AttachmentState};
 use crate::engine::callers::{Abandoned, Waiting};
-use crate::engine::fleet::Member;
 use crate::engine::operations::{Call, Operations};
 use crate::engine::{Shared, mount};
 use crate::error::Result;
@@ -179,46 +177,6 @@ async fn quietly(
             tracing::warn!(volume = %name, error = %error.chain(), what, "not done yet");
             false
         }
-    }
-}
-
-/// After a start: what this host is connected to at the arrays and has no record of. A process
-/// that died between publish and the ledger leaves such connections.
-pub(crate) async fn look_for_strays(shared: Arc<Shared>) {
-    let mut arrays = JoinSet::new();
-    for member in shared.fleet.members() {
-        arrays.spawn(look_for_strays_on(Arc::clone(&shared), Arc::clone(member)));
-    }
-    while arrays.join_next().await.is_some() {}
-}
-
-async fn look_for_strays_on(shared: Arc<Shared>, member: Arc<Member>) {
-    let mut wait = RELEASE_RETRY.0;
-    loop {
-        let found = async {
-            let held = member.backend.held_by(shared.attacher.host()).await?;
-            Ok::<_, crate::Error>((held, shared.attacher.attachments().await?))
-        };
-        match found.await {
-            Ok((held, attachments)) => {
-                let strays = held.into_iter().filter(|held| {
-                    attachments
-                        .iter()
-                        .all(|attachment| attachment.volume != held.volume)
-                });
-                for stray in strays {
-                    tracing::warn!(volume = %stray.name, array = %member.backend, "this host is connected to a volume that it has no record of");
-                    shared.doubts.seen(stray);
-                    shared.releases.notify_one();
-                }
-                return;
-            }
-            Err(error) => {
-                tracing::debug!(array = %member.backend, error = %error.chain(), "what this host is connected to is looked up later");
-            }
-        }
-        sleep(wait).await;
-        wait = wait.saturating_mul(2).min(RELEASE_RETRY.1);
     }
 }
 

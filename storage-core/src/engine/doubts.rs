@@ -1,7 +1,7 @@
 //! Connections that may exist at an array without this host using them.
 //!
-//! A publish whose answer was lost, or a process that died between publish and the ledger's first
-//! record, may have left this host connected. Nothing is mounted then, and the connection would
+//! A publish whose answer was lost, or a process that died between publish and the ledger's record
+//! of the attachment (the host's intentions tell which), may have left this host connected. Nothing is mounted then, and the connection would
 //! keep every other host out. Each is taken away in its volume's line, unless the volume turns
 //! out to be attached by then; after a lost answer it is looked at again for a while, as the
 //! request itself may be executed late.
@@ -29,13 +29,6 @@ pub(crate) struct Doubt {
     until: Instant,
 }
 
-impl Doubt {
-    /// Whether a late request can no longer undo what is seen now.
-    pub(crate) fn is_over(&self) -> bool {
-        Instant::now() >= self.until
-    }
-}
-
 impl Doubts {
     fn lock(&self) -> MutexGuard<'_, HashMap<VolumeId, Doubt>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -48,13 +41,20 @@ impl Doubts {
             .insert(held.volume.clone(), Doubt { held, until });
     }
 
-    /// A connection that was seen, and that this host has no record of.
+    /// A connection that may be there, by a request that has ended.
     pub(crate) fn seen(&self, held: HeldVolume) {
         let doubt = Doubt {
             held: held.clone(),
             until: Instant::now(),
         };
         self.lock().entry(held.volume).or_insert(doubt);
+    }
+
+    /// Whether a late request can no longer undo what is seen now.
+    pub(crate) fn is_over(&self, volume: &VolumeId) -> bool {
+        self.lock()
+            .get(volume)
+            .is_none_or(|doubt| Instant::now() >= doubt.until)
     }
 
     pub(crate) fn settle(&self, volume: &VolumeId) {

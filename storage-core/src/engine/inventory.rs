@@ -81,6 +81,7 @@ impl Known {
     /// Remembers a usable volume; one in any other state is looked up each time.
     pub(crate) fn remember(&self, located: &Located) {
         if located.volume.state != VolumeState::Ready {
+            self.forget(&located.volume.name, &located.volume.id);
             return;
         }
         let entry = Entry {

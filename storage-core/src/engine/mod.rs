@@ -151,8 +151,9 @@ impl Engine {
     /// The volume of that name, asking the arrays. `None` is certain.
     ///
     /// # Errors
-    /// `Unavailable` when it was not found and an array did not answer; `Busy` while it is being
-    /// removed; `FailedPrecondition` when several arrays have one.
+    /// `Unavailable` when it was not found and an array did not answer; `FailedPrecondition` when
+    /// several arrays have one. A volume whose removal did not end is found in the state
+    /// [`crate::VolumeState::Deleting`].
     pub async fn find(&self, name: &VolumeName, deadline: Instant) -> Result<Option<Volume>> {
         Ok(self
             .handle(name, deadline)
@@ -299,9 +300,15 @@ impl Engine {
     /// # Errors
     /// When the host's ledger cannot be read.
     pub async fn start(&self) -> Result<()> {
+        for held in self.shared.attacher.intentions().await? {
+            self.shared.doubts.seen(held);
+        }
         for attachment in self.shared.attacher.attachments().await? {
-            if attachment.state == AttachmentState::Mounted {
+            if attachment.state != AttachmentState::Released {
+                // An earlier process may have told somebody.
                 self.shared.callers.tell(&attachment.name);
+            }
+            if attachment.state == AttachmentState::Mounted {
                 self.shared
                     .set_mountpoint(&attachment.name, Some(attachment.mountpoint));
             }
@@ -319,7 +326,6 @@ impl Engine {
             Arc::clone(&self.shared),
             Arc::clone(&self.operations),
         ));
-        background.spawn(background::look_for_strays(Arc::clone(&self.shared)));
         background.spawn(background::tell_releases(
             Arc::clone(&self.shared),
             Arc::clone(&self.operations),

@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use crate::access::Access;
 use crate::attach::{AttachVolume, Attachment, AttachmentState};
-use crate::backend::{HeldVolume, Preemption, Publication, PublishVolume, UnpublishVolume};
-use crate::engine::doubts::Doubt;
-use crate::engine::fleet::Located;
+use crate::backend::{
+    HeldVolume, Preemption, Publication, PublishVolume, UnpublishVolume, VolumeKey,
+};
+use crate::engine::fleet::{Located, Member};
 use crate::engine::{Shared, no_such};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filesystem::FilesystemSpec;
 use crate::name::VolumeName;
-use crate::volume::VolumeState;
+use crate::volume::{Volume, VolumeId, VolumeState};
 
 /// What is known from memory may be stale once; what was just found may have gone once more.
 const MOUNT_ROUNDS: usize = 3;
@@ -40,7 +41,11 @@ async fn find_and_mount(shared: &Shared, name: &VolumeName) -> Result<PathBuf> {
             result => return result.map_err(|error| error.with_operation("mount volume")),
         }
     }
-    Err(no_such(name))
+    Err(Error::new(
+        ErrorKind::Busy,
+        "the volume moves while it is being mounted; try again",
+    )
+    .with_context("volume", name.as_str()))
 }
 
 /// # Errors
@@ -69,18 +74,31 @@ async fn mount_located(shared: &Shared, mut located: Located) -> Result<PathBuf>
         preemption: Preemption::Refuse,
         avoid_luns: shared.attacher.luns_in_use().await?,
     };
-    match located.member.backend.publish(request).await {
-        Ok(access) => attach(shared, &located, access.into_inner()).await,
+    let held = held(&located.volume);
+    shared.attacher.intend(&held).await?;
+    let mountpoint = match located.member.backend.publish(request).await {
+        Ok(access) => attach(shared, &located, access.into_inner()).await?,
         Err(error) => {
-            doubt(shared, &located, &error).await;
-            Err(error)
+            doubt(shared, &held, &error).await;
+            return Err(error);
         }
+    };
+    shared.settled(&held.volume).await;
+    Ok(mountpoint)
+}
+
+fn held(volume: &Volume) -> HeldVolume {
+    HeldVolume {
+        volume: volume.id.clone(),
+        name: volume.name.clone(),
+        object: volume.object.clone(),
     }
 }
 
 /// A publish that failed may have connected this host all the same. The host holds nothing of the
 /// volume, so the connection can go at once; where that cannot be told now, it is told later.
-async fn doubt(shared: &Shared, located: &Located, cause: &Error) {
+async fn doubt(shared: &Shared, held: &HeldVolume, cause: &Error) {
+    // These say that no connection was made, or that it was taken back.
     let refused = matches!(
         cause.kind(),
         ErrorKind::FailedPrecondition
@@ -89,21 +107,20 @@ async fn doubt(shared: &Shared, located: &Located, cause: &Error) {
             | ErrorKind::Unsupported
     );
     if refused {
+        shared.settled(&held.volume).await;
         return;
     }
-    let volume = &located.volume;
-    let held = HeldVolume {
-        volume: volume.id.clone(),
-        name: volume.name.clone(),
-        object: volume.object.clone(),
-    };
     if cause.kind() == ErrorKind::Timeout {
         shared.doubts.publish_may_come(held.clone());
     } else {
         shared.doubts.seen(held.clone());
     }
-    if let Err(error) = shared.settle_doubt(&held).await {
-        tracing::warn!(volume = %volume.name, error = %error.chain(), "whether the failed publish left a connection is looked at later");
+    settle_or_later(shared, held).await;
+}
+
+async fn settle_or_later(shared: &Shared, held: &HeldVolume) {
+    if let Err(error) = shared.settle_doubt(held).await {
+        tracing::warn!(volume = %held.name, error = %error.chain(), "whether a connection is left is looked at later");
     }
     shared.releases.notify_one();
 }
@@ -212,12 +229,10 @@ async fn back_out(shared: &Shared, located: &Located, cause: &Error) {
         match shared.attacher.status(&volume.id).await? {
             Some(attachment) => release(shared, &attachment).await,
             None => {
-                let request = UnpublishVolume {
-                    volume: volume.id.clone(),
-                    object: volume.object.clone(),
-                    host: shared.attacher.host().clone(),
-                };
-                located.member.backend.unpublish(request).await.map(|_| ())
+                let held = held(volume);
+                shared.doubts.seen(held.clone());
+                settle_or_later(shared, &held).await;
+                Ok(())
             }
         }
     };
@@ -228,13 +243,22 @@ async fn back_out(shared: &Shared, located: &Located, cause: &Error) {
 
 /// Unmounts the volume and gives its access back. Not being there is success.
 pub(crate) async fn unmount(shared: Arc<Shared>, name: VolumeName) -> Result<()> {
+    let result = release_all(&shared, &name).await;
+    let now = shared.attacher.attachments().await?;
+    let mounted = |one: &Attachment| one.name == name && one.state == AttachmentState::Mounted;
+    if !now.iter().any(mounted) {
+        shared.set_mountpoint(&name, None);
+        shared.callers.forget(&name);
+    }
+    result
+}
+
+async fn release_all(shared: &Shared, name: &VolumeName) -> Result<()> {
     for attachment in shared.attacher.attachments().await? {
-        if attachment.name == name {
-            release(&shared, &attachment).await?;
+        if attachment.name == *name {
+            release(shared, &attachment).await?;
         }
     }
-    shared.set_mountpoint(&name, None);
-    shared.callers.forget(&name);
     Ok(())
 }
 
@@ -267,20 +291,54 @@ impl Shared {
         self.attacher.forget(&attachment.volume).await
     }
 
-    /// Takes away a connection in doubt, unless the volume is attached by now.
+    /// Takes away a connection in doubt, if nothing on this host uses the volume: neither by its
+    /// own record, nor by anybody else's (another plugin with another state folder).
     pub(crate) async fn settle_doubt(&self, held: &HeldVolume) -> Result<()> {
-        let attached = self.attacher.status(&held.volume).await?;
-        if attached.is_some() {
+        if self.attacher.status(&held.volume).await?.is_some() {
             // Attached, or released and on its way: the ledger's record sees to it.
-            self.doubts.settle(&held.volume);
+            self.settled(&held.volume).await;
             return Ok(());
         }
+        let Some(member) = self.array_of(held).await? else {
+            self.settled(&held.volume).await;
+            return Ok(());
+        };
+        let key = VolumeKey::Id(held.volume.clone());
+        if let Some(volume) = member.backend.get(key).await?
+            && let Err(error) = self.attacher.prepare(&volume).await
+        {
+            if error.kind() == ErrorKind::FailedPrecondition {
+                tracing::error!(volume = %held.name, error = %error.chain(), "something on this host uses the volume that is not on its record; its connection is left alone");
+                self.settled(&held.volume).await;
+                return Ok(());
+            }
+            return Err(error);
+        }
         self.unpublish(held).await?;
-        let over = |doubt: &Doubt| doubt.held.volume == held.volume && doubt.is_over();
-        if self.doubts.all().iter().any(over) {
-            self.doubts.settle(&held.volume);
+        if self.doubts.is_over(&held.volume) {
+            self.settled(&held.volume).await;
         }
         Ok(())
+    }
+
+    /// Nothing is in doubt about this volume any more.
+    async fn settled(&self, volume: &VolumeId) {
+        self.doubts.settle(volume);
+        if let Err(error) = self.attacher.settle(volume).await {
+            tracing::warn!(%volume, error = %error.chain(), "a settled intention stays on record; it is looked at again after the next start");
+        }
+    }
+
+    /// The array of a volume; `None` when no array of the fleet has its id.
+    async fn array_of(&self, held: &HeldVolume) -> Result<Option<Arc<Member>>> {
+        match self.fleet.member(held.volume.array()).await {
+            Ok(member) => Ok(Some(member)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                tracing::warn!(volume = %held.name, error = %error.chain(), "the volume's array is no longer configured");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn unpublish(&self, held: &HeldVolume) -> Result<()> {
@@ -291,14 +349,9 @@ impl Shared {
         };
         // Two rounds: the array behind an address may have been replaced since it was learnt.
         for _ in 0..2 {
-            let member = match self.fleet.member(held.volume.array()).await {
-                Ok(member) => member,
-                // No array of the fleet has this id: there is nobody left to tell.
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    tracing::warn!(volume = %held.name, error = %error.chain(), "the volume's array is no longer configured");
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
+            // No array of the fleet has this id: there is nobody left to tell.
+            let Some(member) = self.array_of(held).await? else {
+                return Ok(());
             };
             match member.backend.unpublish(request.clone()).await {
                 Ok(_outcome) => return Ok(()),

@@ -623,7 +623,7 @@ async fn a_publish_whose_answer_was_lost_keeps_no_other_host_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_left_by_a_process_that_died_is_found_at_the_next_start() {
+async fn a_connection_left_by_a_process_that_died_is_given_back_at_the_next_start() {
     let arrays = arrays();
     let (one, two) = (node(&arrays, "one"), node(&arrays, "two"));
     let made = one
@@ -632,13 +632,45 @@ async fn a_connection_left_by_a_process_that_died_is_found_at_the_next_start() {
         .await
         .unwrap()
         .into_inner();
+    let held = crate::HeldVolume {
+        volume: made.id.clone(),
+        name: made.name.clone(),
+        object: made.object.clone(),
+    };
+    one.attacher.intend(&held).await.unwrap();
     for array in &arrays {
         drop(array.connect_foreign(&made.object, &one.attacher.host().object_name()));
     }
     assert!(two.engine.mount(name("v"), soon()).await.is_err());
     one.engine.start().await.unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(one.attacher.intentions().await.unwrap().is_empty());
     two.engine.mount(name("v"), soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_process_on_this_host_mounted_is_left_alone() {
+    let arrays = arrays();
+    let first = node(&arrays, "one");
+    let made = first
+        .engine
+        .create(name("v"), options(&[]), soon())
+        .await
+        .unwrap()
+        .into_inner();
+    first.engine.mount(name("v"), soon()).await.unwrap();
+    // Another state folder, the same machine.
+    let second = node(&arrays, "one");
+    second.engine.start().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1200)).await;
+    let handle = second
+        .engine
+        .handle(&name("v"), soon())
+        .await
+        .unwrap()
+        .unwrap();
+    let publications = handle.backend.published(&made).await.unwrap();
+    assert_eq!(publications.len(), 1, "the first one's connection is there");
 }
 
 #[tokio::test(start_paused = true)]

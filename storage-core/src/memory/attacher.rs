@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use crate::access::{Host, Protocol};
 use crate::attach::{AttachVolume, Attacher, Attachment, AttachmentState};
+use crate::backend::HeldVolume;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::array::MemoryArray;
 use crate::outcome::Outcome;
@@ -22,6 +23,7 @@ pub struct MemoryAttacher {
     arrays: Vec<Arc<MemoryArray>>,
     ledger: Mutex<HashMap<VolumeId, Attachment>>,
     held: Mutex<Option<String>>,
+    intentions: Mutex<HashMap<VolumeId, HeldVolume>>,
 }
 
 impl MemoryAttacher {
@@ -33,12 +35,19 @@ impl MemoryAttacher {
             arrays,
             ledger: Mutex::new(HashMap::new()),
             held: Mutex::new(None),
+            intentions: Mutex::new(HashMap::new()),
         }
     }
 
     /// Makes every detach fail because something (named) holds the mount; `None` ends that.
     pub fn hold(&self, holder: Option<&str>) {
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = holder.map(str::to_owned);
+    }
+
+    fn intentions_now(&self) -> MutexGuard<'_, HashMap<VolumeId, HeldVolume>> {
+        self.intentions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ledger(&self) -> MutexGuard<'_, HashMap<VolumeId, Attachment>> {
@@ -96,6 +105,21 @@ impl Attacher for MemoryAttacher {
             ledger.remove(&volume.id);
         }
         Ok(())
+    }
+
+    async fn intend(&self, held: &HeldVolume) -> Result<()> {
+        self.intentions_now()
+            .insert(held.volume.clone(), held.clone());
+        Ok(())
+    }
+
+    async fn settle(&self, volume: &VolumeId) -> Result<()> {
+        self.intentions_now().remove(volume);
+        Ok(())
+    }
+
+    async fn intentions(&self) -> Result<Vec<HeldVolume>> {
+        Ok(self.intentions_now().values().cloned().collect())
     }
 
     async fn attach(&self, request: AttachVolume) -> Result<Outcome<Attachment>> {

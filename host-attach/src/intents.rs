@@ -1,0 +1,146 @@
+//! What this host is about to be given: one small file a volume, written before a publish and
+//! removed when the volume is attached or its connection seen gone. After a crash between the
+//! two, it tells where a connection may be left. It is no proof of anything else.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use storage_core::{ErrorKind, HeldVolume, Result, VolumeId};
+
+use crate::failure::{error, io_error};
+use crate::ledger::{Key, make_private_folder};
+
+/// The format of these files.
+const FORMAT_VERSION: u32 = 1;
+
+/// No such file of ours comes near this.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Intent {
+    version: u32,
+    held: HeldVolume,
+}
+
+/// The folder of intentions; its owner is whoever owns the ledger beside it.
+#[derive(Debug)]
+pub(crate) struct Intents {
+    folder: PathBuf,
+}
+
+impl Intents {
+    pub(crate) fn open(state: &Path) -> Result<Self> {
+        let folder = state.join("intents");
+        make_private_folder(&folder)?;
+        Ok(Self { folder })
+    }
+
+    fn path(&self, volume: &VolumeId) -> PathBuf {
+        self.folder
+            .join(format!("{}.json", Key::of(volume).as_str()))
+    }
+
+    pub(crate) fn put(&self, held: &HeldVolume) -> Result<()> {
+        let path = self.path(&held.volume);
+        let temporary = path.with_extension("tmp");
+        let intent = Intent {
+            version: FORMAT_VERSION,
+            held: held.clone(),
+        };
+        let text = serde_json::to_vec(&intent).map_err(|source| {
+            error(
+                ErrorKind::Unexpected,
+                "an intention cannot be written as JSON",
+            )
+            .with_source(source)
+        })?;
+        let failed = |source| io_error("writing an intention", &temporary, source);
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&temporary)
+            .map_err(failed)?;
+        file.write_all(&text).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        fs::rename(&temporary, &path).map_err(failed)?;
+        self.sync()
+    }
+
+    pub(crate) fn remove(&self, volume: &VolumeId) -> Result<()> {
+        let path = self.path(volume);
+        match fs::remove_file(&path) {
+            Ok(()) => self.sync(),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(io_error("removing an intention", &path, source)),
+        }
+    }
+
+    /// Every intention that can be read. One that cannot is logged and left: it is newer than
+    /// this program, or no file of ours.
+    pub(crate) fn all(&self) -> Result<Vec<HeldVolume>> {
+        let failed = |source| io_error("reading the intentions", &self.folder, source);
+        let mut intentions = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            match read(&path) {
+                Some(held) => intentions.push(held),
+                None => {
+                    tracing::error!(path = %path.display(), "an intention cannot be read; it is left as it is");
+                }
+            }
+        }
+        Ok(intentions)
+    }
+
+    fn sync(&self) -> Result<()> {
+        fs::File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|source| io_error("syncing the intentions", &self.folder, source))
+    }
+}
+
+fn read(path: &Path) -> Option<HeldVolume> {
+    let small = fs::metadata(path).ok()?.len() <= FILE_BYTES_MAX;
+    let bytes = if small {
+        fs::read(path).ok()?
+    } else {
+        return None;
+    };
+    let intent: Intent = serde_json::from_slice(&bytes).ok()?;
+    (intent.version == FORMAT_VERSION).then_some(intent.held)
+}
+
+#[cfg(test)]
+mod tests {
+    use storage_core::{ArrayId, HeldVolume, VolumeId, VolumeName};
+
+    use super::Intents;
+
+    #[test]
+    fn intentions_survive_and_a_strange_file_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = HeldVolume {
+            volume: VolumeId::new(ArrayId::new("a"), "o").unwrap(),
+            name: VolumeName::new("v").unwrap(),
+            object: "ns-v".to_owned(),
+        };
+        Intents::open(folder.path()).unwrap().put(&held).unwrap();
+        let strange = folder.path().join("intents/strange.json");
+        std::fs::write(&strange, r#"{"version": 2}"#).unwrap();
+        let again = Intents::open(folder.path()).unwrap();
+        assert_eq!(again.all().unwrap(), std::slice::from_ref(&held));
+        again.remove(&held.volume).unwrap();
+        again.remove(&held.volume).unwrap();
+        assert!(again.all().unwrap().is_empty());
+        assert!(strange.exists());
+    }
+}

@@ -51,6 +51,39 @@ impl View {
         self.proof == Proof::Right
     }
 
+    /// Whether a file system of the volume is alive, here or in another mount namespace.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.mounted.is_some() || self.devices.iter().any(BlockNode::superblock_alive)
+    }
+
+    /// How to take it down. Only what certainly is another device is stopped without asking who
+    /// uses it: one that cannot be asked may be fine, with containers working on it.
+    pub(crate) fn mode(&self) -> Mode {
+        match self.proof {
+            Proof::Wrong => Mode::Discard,
+            Proof::Unknown | Proof::Right => Mode::Flush,
+        }
+    }
+
+    /// Refuses what nobody asked to be taken down as long as its device cannot tell what it is.
+    ///
+    /// # Errors
+    /// `Unavailable` if a file system of the volume is alive on a device that cannot be asked.
+    pub(crate) fn must_be_askable(&self, volume: &VolumeId) -> Result<()> {
+        if self.proof != Proof::Unknown || !self.is_alive() {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.devices.iter().map(|node| node.name.as_str()).collect();
+        Err(crate::failure::error(
+            ErrorKind::Unavailable,
+            format!(
+                "the device cannot be asked now whether it still is the volume, and its file system is mounted ({}): nothing was changed",
+                names.join(", ")
+            ),
+        )
+        .with_context("volume", volume.to_string()))
+    }
+
     /// Whether nothing at all is there.
     pub(crate) fn is_empty(&self) -> bool {
         self.devices.is_empty() && self.mounted.is_none() && !self.obstructed
@@ -178,22 +211,21 @@ impl Machine {
         .with_context("volume", volume.id.to_string()))
     }
 
-    /// Takes down what is not intact. What can still be proven is written back first; what cannot
-    /// must not write any more.
+    /// Takes down what is not intact. What can still be proven is written back first; what is
+    /// certainly wrong must not write any more; what cannot be asked stays.
     pub(crate) fn clear(&self, record: &mut Record, view: &View) -> Result<()> {
         if view.is_empty() && matches!(record.intent, Intent::Released | Intent::Forgotten) {
             return Ok(());
         }
-        let mode = if view.proven() {
-            Mode::Flush
-        } else {
-            Mode::Discard
-        };
-        self.release(record, mode)
+        view.must_be_askable(record.volume())?;
+        self.release(record, view.mode())
     }
 
     /// Takes down everything of the record and remembers that.
     pub(crate) fn release(&self, record: &mut Record, mode: Mode) -> Result<()> {
+        if mode == Mode::Discard {
+            self.view(record)?.must_be_askable(record.volume())?;
+        }
         if record.intent != Intent::Detach {
             record.intent = Intent::Detach;
             self.store(record)?;
@@ -304,7 +336,11 @@ fn by_hand(names: &[String]) -> String {
 
 /// Whether the device itself says that it is not the volume, or not under this grant. One that
 /// cannot be asked, or that something is stacked on, is not certain to be wrong.
-fn certainly_wrong(connector: &dyn Connector, record: &Record, node: &BlockNode) -> bool {
+pub(crate) fn certainly_wrong(
+    connector: &dyn Connector,
+    record: &Record,
+    node: &BlockNode,
+) -> bool {
     let asked = node
         .open(OFlags::RDONLY)
         .map(|file| connector.prove_identity(record, node, &file));

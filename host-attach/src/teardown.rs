@@ -19,7 +19,8 @@ use crate::failure::{error, io_error, refused};
 use crate::ledger::{FormatPhase, Intent, Key, Record};
 use crate::machine::Machine;
 use crate::mount::{mounts_at, open_root, remove_mountpoint, unmount_all};
-use crate::mountinfo::{ForeignMount, MountEntry, foreign_mounts, own_mounts};
+use crate::mountinfo::{DeviceNumber, ForeignMount, MountEntry, foreign_mounts, own_mounts};
+use crate::reconcile::certainly_wrong;
 use crate::steps::Step;
 use crate::sys;
 
@@ -34,9 +35,10 @@ const OTHERS_INTERVAL: Duration = Duration::from_millis(25);
 /// What becomes of data that is not written yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// It is written back: the device is proven to be the volume, under its own grant.
+    /// It is written back, once nobody else uses it: the device is the volume under its own grant,
+    /// or cannot be asked.
     Flush,
-    /// It must not be written: the grant is over, or the device may show another volume by now.
+    /// It must not be written: the grant is certainly over, or the device shows another volume.
     Discard,
 }
 
@@ -50,16 +52,16 @@ struct Users {
 }
 
 impl Users {
-    fn of(node: &BlockNode, mountpoint: &Path) -> Result<Self> {
+    fn of(device: DeviceNumber, mountpoint: &Path) -> Result<Self> {
         let mounts = own_mounts()?
             .into_iter()
-            .filter(|entry| entry.device == node.number);
+            .filter(|entry| entry.device == device);
         let (ours, elsewhere): (Vec<_>, Vec<_>) =
             mounts.partition(|entry| entry.target == mountpoint);
         // A namespace that receives our mounts receives our unmount too.
         let follows =
             |entry: &MountEntry| ours.iter().any(|own| !own.peers.is_disjoint(&entry.peers));
-        let foreign = foreign_mounts(node.number)
+        let foreign = foreign_mounts(device)
             .into_iter()
             .filter(|found| !follows(&found.entry))
             .collect();
@@ -71,7 +73,7 @@ impl Users {
     }
 
     /// `Busy` if anybody but us has it.
-    fn only_us(&self, node: &BlockNode) -> Result<()> {
+    fn only_us(&self, name: &str) -> Result<()> {
         let elsewhere = self
             .elsewhere
             .iter()
@@ -84,11 +86,7 @@ impl Users {
         }
         Err(error(
             ErrorKind::Busy,
-            format!(
-                "the file system on {} is in use: {}",
-                node.name,
-                others.join("; ")
-            ),
+            format!("the file system on {name} is in use: {}", others.join("; ")),
         ))
     }
 
@@ -122,16 +120,17 @@ impl Machine {
         if view.is_empty() && matches!(record.intent, Intent::Released | Intent::Forgotten) {
             return Ok(Outcome::AlreadySo(()));
         }
+        if view.mode() == Mode::Flush {
+            // Before anything is changed, the record included.
+            for node in &view.devices {
+                wait_for_others(node.number, &node.name, &record.mountpoint)?;
+            }
+        }
         if view.mounted.is_some() && !view.proven() {
-            tracing::error!(volume = %volume, "DATA LOSS POSSIBLE: the volume was taken away while it was mounted; what was not written yet is dropped");
+            tracing::error!(volume = %volume, "DATA LOSS POSSIBLE: the volume was taken away, or does not answer, while it is mounted; what cannot be written is dropped");
         }
         progress.set("syncing, unmounting and removing the device");
-        let mode = if view.proven() {
-            Mode::Flush
-        } else {
-            Mode::Discard
-        };
-        self.release(&mut record, mode)?;
+        self.release(&mut record, view.mode())?;
         Ok(Outcome::Done(()))
     }
 
@@ -167,9 +166,13 @@ impl Machine {
         for node in &devices {
             self.release_filesystem(record, node, mode)?;
         }
-        // A mount of ours whose device is not known any more: in our private folder, so ours.
+        // A mount whose device is not known any more. It can be of any file system, so it is not
+        // shut down; if it is all of one, it may have been ours, and others may use it.
         for entry in mounts_at(&record.mountpoint)? {
-            self.shut_down(&[entry])?;
+            if entry.root == Path::new("/") {
+                let name = format!("{}:{}", entry.device.major, entry.device.minor);
+                wait_for_others(entry.device, &name, &record.mountpoint)?;
+            }
         }
         self.unmount(record)?;
         if record.mountpoint.exists() {
@@ -187,10 +190,13 @@ impl Machine {
     /// Unmounts one device's file system and sees its superblock gone.
     fn release_filesystem(&self, record: &Record, node: &BlockNode, mode: Mode) -> Result<()> {
         if mode == Mode::Discard {
-            let roots = Users::of(node, &record.mountpoint)?.roots();
+            if !certainly_wrong(self.connector_of(record)?, record, node) {
+                wait_for_others(node.number, &node.name, &record.mountpoint)?;
+            }
+            let roots = Users::of(node.number, &record.mountpoint)?.roots();
             self.shut_down(&roots)?;
         }
-        let users = wait_for_others(node, &record.mountpoint)?;
+        let users = wait_for_others(node.number, &node.name, &record.mountpoint)?;
         if mode == Mode::Flush
             && let Some(entry) = users.ours.last()
         {
@@ -203,7 +209,7 @@ impl Machine {
         if gone.is_some() {
             return Ok(());
         }
-        Users::of(node, &record.mountpoint)?.only_us(node)?;
+        Users::of(node.number, &record.mountpoint)?.only_us(&node.name)?;
         Err(error(
             ErrorKind::Busy,
             format!(
@@ -244,22 +250,33 @@ impl Machine {
 
 /// The users once nobody but us is left. A container that starts anywhere on the machine holds a
 /// copy of every mount for a moment, so others are waited out before they are named.
-fn wait_for_others(node: &BlockNode, mountpoint: &Path) -> Result<Users> {
+fn wait_for_others(device: DeviceNumber, name: &str, mountpoint: &Path) -> Result<Users> {
     let alone = poll_until(OTHERS_PATIENCE, OTHERS_INTERVAL, || {
-        let users = Users::of(node, mountpoint)?;
-        Ok(users.only_us(node).is_ok().then_some(users))
+        let users = Users::of(device, mountpoint)?;
+        Ok(users.only_us(name).is_ok().then_some(users))
     })?;
     if let Some(users) = alone {
         return Ok(users);
     }
-    let users = Users::of(node, mountpoint)?;
-    users.only_us(node)?;
+    let users = Users::of(device, mountpoint)?;
+    users.only_us(name)?;
     Ok(users)
 }
 
 /// Writes back and looks at the result: umount(2) succeeds although writes were lost.
 fn sync(record: &Record, entry: &MountEntry) -> Result<()> {
-    let root = open_root(entry)?;
+    let root = match open_root(entry) {
+        // XFS that has stopped by itself does not even open: there is nothing to write any more.
+        Err(failure) if failure.kind() == ErrorKind::Unavailable => {
+            tracing::error!(
+                volume = %record.volume(),
+                error = %failure.chain(),
+                "DATA LOSS POSSIBLE: the file system does not answer, so nothing could be written before the unmount"
+            );
+            return Ok(());
+        }
+        opened => opened?,
+    };
     if let Err(source) = rustix::fs::syncfs(&root) {
         tracing::error!(
             volume = %record.volume(),

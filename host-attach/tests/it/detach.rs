@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -187,4 +188,69 @@ async fn a_written_mount_point_is_not_covered_up() {
     assert_eq!(bed.mounts().len(), 0);
     assert_eq!(bed.loop_devices().len(), 0);
     assert!(attachment.mountpoint.join("stray").exists());
+}
+
+/// A device that does not answer just now may be fine: what others work on is left alone.
+#[tokio::test]
+async fn a_device_that_cannot_be_asked_is_not_stopped_under_its_users() {
+    require_root!();
+    let mut bed = Bed::alone();
+    let disk = bed.disk(1, SIZE, Filesystem::Ext4);
+    let attacher = bed.attacher();
+    let attachment = attach(&attacher, &disk).await.unwrap();
+    let other = Namespaced::start();
+    let there = PathBuf::from(format!("/proc/{}/root", other.0.id()))
+        .join(attachment.mountpoint.strip_prefix("/").unwrap());
+    let writable = |name: &str| {
+        for folder in [&attachment.mountpoint, &there] {
+            let file = fs::File::create(folder.join(name)).unwrap();
+            file.sync_all().unwrap();
+        }
+    };
+    // Reading it fails, which is not the same as its not being there.
+    let serial = Bed::serial_file(&disk);
+    fs::remove_file(&serial).unwrap();
+    fs::create_dir(&serial).unwrap();
+
+    for request in [disk.request(), disk.regranted().request()] {
+        let error = attacher.attach(request).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        writable("attach");
+    }
+    let error = attacher.prepare(&disk.volume()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(error.message().contains("cannot be asked now"), "{error}");
+    writable("prepare");
+    let error = attacher.detach(&disk.id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error:?}");
+    assert!(
+        error.message().contains(&other.0.id().to_string()),
+        "{error}"
+    );
+    assert_eq!(attacher.heal().await.unwrap(), []);
+    writable("detach");
+    assert_eq!(bed.mounts().len(), 1);
+
+    // It answers again, and all is as it was.
+    let answer = format!("{}\n", disk.serial);
+    fs::remove_dir(&serial).unwrap();
+    fs::write(&serial, &answer).unwrap();
+    assert!(!attacher.attach(disk.request()).await.unwrap().is_done());
+
+    // With nobody else there a detach goes on, and what can be written is.
+    fs::remove_file(&serial).unwrap();
+    fs::create_dir(&serial).unwrap();
+    drop(other);
+    fs::write(attachment.mountpoint.join("late"), "kept").unwrap();
+    let error = attacher.prepare(&disk.volume()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(attacher.detach(&disk.id).await.unwrap().is_done());
+    bed.assert_clean();
+    fs::remove_dir(&serial).unwrap();
+    fs::write(&serial, &answer).unwrap();
+    attach(&attacher, &disk).await.unwrap();
+    let late = fs::read_to_string(attachment.mountpoint.join("late"));
+    assert_eq!(late.unwrap(), "kept");
+    assert!(attacher.detach(&disk.id).await.unwrap().is_done());
+    bed.assert_clean();
 }

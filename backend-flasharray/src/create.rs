@@ -8,8 +8,8 @@
 //! A lost answer is resolved by reading, never by guessing. Step 3 and the cleaning up go by the
 //! tentative name, which is this attempt's alone: whichever comes first leaves the other nothing
 //! to find, so a volume that has its name is never cleaned up, and what is executed late changes
-//! nothing. Once the answer of a rename was lost, an end without proof is `Timeout`. The array ignores case and knows no
-//! namespaces, so the preferred name may be taken by an object that is not this name's volume;
+//! nothing. Once the answer of a rename was lost, or the array said that a name is taken, an end
+//! without proof is `Timeout`. The array ignores case and knows no namespaces, so the preferred name may be taken by an object that is not this name's volume;
 //! then the alternative one is tried.
 
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::name::{candidates, quoted};
 use crate::record::{Record, new_record};
 
 /// How long cleaning up may take beyond the operation's own deadline.
-const CLEAN_UP: Duration = Duration::from_secs(10);
+pub(crate) const CLEAN_UP: Duration = Duration::from_secs(10);
 
 /// How often a rename whose answer was lost is sent again after reading showed it undone.
 const COMMIT_ROUNDS: usize = 3;
@@ -99,6 +99,7 @@ impl FlashArray {
             request,
             tentative: &tentative,
             uncertain: false,
+            open: false,
         };
         match claim.run().await {
             Ok(Claimed::Ours(wire)) => {
@@ -116,8 +117,14 @@ impl FlashArray {
             // is true.
             Err(error) if claim.uncertain => Err(unknown(error)),
             Err(error) => {
+                let open = claim.open;
                 self.discard(api, &tentative).await;
-                Err(nothing_claimed(error))
+                // Another kind would have the next array make a second volume of the name.
+                Err(if open {
+                    taken_here(error)
+                } else {
+                    nothing_claimed(error)
+                })
             }
         }
     }
@@ -162,6 +169,9 @@ struct Claim<'a> {
     /// The answer of a rename was lost: it may have been executed, or be executed later. Once
     /// true, it stays.
     uncertain: bool,
+    /// The array said that a name is taken, and it is not certain that no volume of this name is
+    /// there or will be.
+    open: bool,
 }
 
 impl Claim<'_> {
@@ -169,7 +179,7 @@ impl Claim<'_> {
         for object in candidates(&self.array.namespace, &self.request.name).iter() {
             match self.commit(object).await? {
                 Commit::Done(wire) => return Ok(Claimed::Ours(wire)),
-                Commit::Taken => {}
+                Commit::Taken => self.open = true,
             }
             let existing = self.array.by_name(self.api, &self.request.name).await?;
             match existing {
@@ -180,9 +190,13 @@ impl Claim<'_> {
                 Some(existing) if existing.state == VolumeState::Ready => {
                     return Ok(Claimed::Others(Box::new(existing)));
                 }
-                Some(existing) => return Err(kept_by(&existing)),
+                Some(existing) => {
+                    self.open = existing.state != VolumeState::Destroyed;
+                    return Err(kept_by(&existing));
+                }
             }
         }
+        self.open = false;
         Err(Error::new(
             ErrorKind::AlreadyExists,
             "objects that are not this volume have all names that it could have on the array",
@@ -282,6 +296,15 @@ fn nothing_claimed(error: Error) -> Error {
     Error::new(
         ErrorKind::Unavailable,
         "the array's answer was lost; no volume was made under the name",
+    )
+    .with_source(error)
+}
+
+/// After the array said that the name is taken, whatever failed then.
+fn taken_here(error: Error) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        "whether the volume exists under this name is not known; repeat the call",
     )
     .with_source(error)
 }

@@ -1,7 +1,9 @@
 //! What a machine can reach now: its private connections to volumes that this namespace recorded.
 //!
-//! 1. GET `/connections?host_names=`.
-//! 2. GET the tags of those volumes, in chunks. Only the record says whose a volume is and what
+//! 1. GET the host object: one that has not exactly this machine's initiators is not this
+//!    machine's to judge, whatever its name.
+//! 2. GET `/connections?host_names=`.
+//! 3. GET the tags of those volumes, in chunks. Only the record says whose a volume is and what
 //!    it is called: the object may be on its way out, under a trash name.
 //!
 //! An administrator may have made the host object, and connections to it of his own. There, only
@@ -56,23 +58,18 @@ impl FlashArray {
         Ok(held)
     }
 
-    /// The machine's host object with all its connections; `None` when there is none.
+    /// The machine's host object with all its connections; `None` when none is its own beyond
+    /// doubt.
     async fn reach_of(
         &self,
         api: &Api,
         host: &Host,
     ) -> Result<Option<(String, Vec<WireConnection>)>> {
-        let ours = host.object_name();
-        match api.connections_to(&ours).await {
-            Ok(connections) => return Ok(Some((ours, connections))),
-            Err(failure) if failure.is(&[Refusal::HostMissing]) => {}
-            Err(failure) => return Err(failure.into()),
-        }
-        let Some(other) = self.known_host(api, host).await? else {
+        let Some(object) = self.proven_host(api, host).await? else {
             return Ok(None);
         };
-        match api.connections_to(&other).await {
-            Ok(connections) => Ok(Some((other, connections))),
+        match api.connections_to(&object).await {
+            Ok(connections) => Ok(Some((object, connections))),
             Err(failure) if failure.is(&[Refusal::HostMissing]) => {
                 self.forget_host(api, host).await;
                 Ok(None)

@@ -9,6 +9,7 @@ use storage_core::{Error, ErrorKind, Host, Result};
 use tokio::sync::MutexGuard;
 use tokio::time::timeout_at;
 
+use crate::access::Way;
 use crate::api::{Api, WireHost};
 use crate::backend::{FlashArray, KnownHosts};
 use crate::error::Refusal;
@@ -27,6 +28,15 @@ enum Found {
     /// Nothing.
     Missing,
     /// One of the initiators is another machine's; the sentence says whose.
+    Conflict(String),
+}
+
+/// Which object an operation that makes none goes by.
+#[derive(Debug)]
+pub(crate) enum Known {
+    Object(String),
+    Missing,
+    /// An initiator is another machine's; the sentence says whose.
     Conflict(String),
 }
 
@@ -95,21 +105,38 @@ impl FlashArray {
     }
 
     /// The machine's object, if there is one. Never makes or changes anything.
-    pub(crate) async fn known_host(&self, api: &Api, host: &Host) -> Result<Option<String>> {
+    pub(crate) async fn known_host(&self, api: &Api, host: &Host) -> Result<Known> {
         let key = key(api, host);
         let mut known = self.known_hosts(api).await?;
         if let Some(name) = known.get(&key) {
-            return Ok(Some(name.clone()));
+            return Ok(Known::Object(name.clone()));
         }
         let iqns = self.iqns(host);
         match self.find_host(api, host, &iqns).await? {
             Found::Ready(name) => {
                 known.insert(key, name.clone());
-                Ok(Some(name))
+                Ok(Known::Object(name))
             }
             // Not remembered: a publish puts its initiators right first.
-            Found::Outdated(name) => Ok(Some(name)),
-            Found::Missing | Found::Conflict(_) => Ok(None),
+            Found::Outdated(name) => Ok(Known::Object(name)),
+            Found::Missing => Ok(Known::Missing),
+            Found::Conflict(reason) => Ok(Known::Conflict(reason)),
+        }
+    }
+
+    /// The object that is this machine's beyond doubt: it has exactly its initiators, or, where
+    /// machines have none, its name. Always asked anew: a clone may have taken the object over.
+    pub(crate) async fn proven_host(&self, api: &Api, host: &Host) -> Result<Option<String>> {
+        let iqns = self.iqns(host);
+        if iqns.is_empty() && !matches!(self.way, Way::Loop { .. }) {
+            return Ok(None);
+        }
+        match self.find_host(api, host, &iqns).await? {
+            Found::Ready(name) => Ok(Some(name)),
+            found => {
+                tracing::debug!(?found, "no host object is this machine's beyond doubt");
+                Ok(None)
+            }
         }
     }
 

@@ -8,6 +8,9 @@
 //!    its own POST gets a grant, so two grants cannot overlap without a DELETE between them.
 //! 4. PUT the holder tag: host and nonce.
 //!
+//! A publish that fails after its POST takes its connection away again; where that is not certain,
+//! the error is `Timeout`.
+//!
 //! The connection is made by the volume's name: delete renames a volume before it looks for
 //! connections, and relies on a late POST finding nothing.
 
@@ -25,9 +28,11 @@ use uuid::Uuid;
 use crate::access::{Way, loop_path};
 use crate::api::{Api, WireConnection, WireVolumeKey};
 use crate::backend::FlashArray;
+use crate::create::CLEAN_UP;
 use crate::error::Refusal;
 use crate::present::Present;
 use crate::record::{Holder, Record, holder_tag};
+use crate::unpublish::GONE;
 
 /// LUNs of private connections (vendor REST document, `ConnectionPost.lun`).
 const LUNS: std::ops::RangeInclusive<u16> = 1..=4095;
@@ -77,20 +82,39 @@ impl FlashArray {
             Way::Iscsi { networks } => self.targets(&api, networks).await?,
             Way::Loop { .. } | Way::NotBuilt(_) => Vec::new(),
         };
+        let mut attempt = Attempt::default();
+        let result = self.rounds(&api, request, &targets, &mut attempt).await;
+        match (result, &attempt.host) {
+            (Err(error), Some(host)) => {
+                let undone = self.undo_quietly(&api, request, host).await;
+                Err(attempt.told(error, undone))
+            }
+            (result, _) => result,
+        }
+    }
+
+    async fn rounds(
+        &self,
+        api: &Api,
+        request: &PublishVolume,
+        targets: &[IscsiTarget],
+        attempt: &mut Attempt,
+    ) -> Result<Outcome<Access>> {
         let mut raced = false;
         for _round in 0..ROUNDS {
-            let host = self.ensure_host(&api, &request.host).await?;
-            let case = Case {
+            let host = self.ensure_host(api, &request.host).await?;
+            let mut case = Case {
                 array: self,
-                api: &api,
+                api,
                 request,
                 host: &host,
-                targets: &targets,
+                targets,
                 raced,
+                attempt: &mut *attempt,
             };
             match case.round().await? {
                 Round::Granted(outcome) => return Ok(*outcome),
-                Round::NewHost => self.forget_host(&api, &request.host).await,
+                Round::NewHost => self.forget_host(api, &request.host).await,
                 Round::Raced => raced = true,
                 Round::WrongLun => {}
             }
@@ -100,6 +124,73 @@ impl FlashArray {
             "other hosts ask for the volume at the same time",
         ))
     }
+
+    /// After a publish that failed: its connection goes, whatever volume its POST met. Under the
+    /// name, and under the volume's present one if that is another.
+    async fn undo_quietly(&self, api: &Api, request: &PublishVolume, host: &str) -> Undone {
+        let api = api.until(Instant::now() + CLEAN_UP);
+        let volume = &request.volume;
+        let mut keys = vec![WireVolumeKey::Name(volume.object.clone())];
+        let mut undone = Undone::NotThere;
+        match self.present_key(&api, &volume.id).await {
+            Ok(Some(key)) if !keys.contains(&key) => keys.push(key),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(host, error = %error.chain(), "a connection may be left behind");
+                undone = Undone::Failed;
+            }
+        }
+        for key in keys {
+            let one = match api.disconnect(&key, host).await {
+                Ok(()) => Undone::Removed,
+                Err(failure) if failure.is(GONE) => Undone::NotThere,
+                Err(failure) => {
+                    let error = Error::from(failure);
+                    tracing::warn!(?key, host, error = %error.chain(), "a connection may be left behind");
+                    Undone::Failed
+                }
+            };
+            undone = undone.max(one);
+        }
+        undone
+    }
+}
+
+/// What the POSTs of one publish may have left on the array.
+#[derive(Default)]
+struct Attempt {
+    /// The host object that may be connected by them.
+    host: Option<String>,
+    /// The answer of one was lost: it may still be executed.
+    lost: bool,
+}
+
+impl Attempt {
+    /// The error of a publish after its connection was undone. Where that is not certain, nothing
+    /// but `Timeout` is true: every other kind says that nothing is left.
+    fn told(&self, error: Error, undone: Undone) -> Error {
+        let left = match undone {
+            Undone::Failed => true,
+            Undone::NotThere => self.lost,
+            Undone::Removed => false,
+        };
+        if !left || error.kind() == ErrorKind::Timeout {
+            return error;
+        }
+        Error::new(
+            ErrorKind::Timeout,
+            "the publish failed, and whether it left a connection is not known",
+        )
+        .with_source(error)
+    }
+}
+
+/// What became of a connection that had to go. The worst of several counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Undone {
+    NotThere,
+    Removed,
+    Failed,
 }
 
 /// What one round gave.
@@ -113,15 +204,6 @@ enum Round {
     WrongLun,
 }
 
-/// Whose doing the connection is that a read-back looks at.
-#[derive(Clone, Copy)]
-enum Made {
-    /// This round's, or possibly.
-    Now,
-    /// It was there.
-    Before,
-}
-
 /// One round of one request.
 struct Case<'a> {
     array: &'a FlashArray,
@@ -132,10 +214,11 @@ struct Case<'a> {
     targets: &'a [IscsiTarget],
     /// An earlier round met another host.
     raced: bool,
+    attempt: &'a mut Attempt,
 }
 
 impl Case<'_> {
-    async fn round(&self) -> Result<Round> {
+    async fn round(&mut self) -> Result<Round> {
         let present = Present::of(&self.connections().await?, self.host);
         if !present.alone() {
             return self.refuse(&present).await;
@@ -152,12 +235,12 @@ impl Case<'_> {
             return Ok(Round::Granted(Box::new(Outcome::AlreadySo(access))));
         }
         // Connected by a publish that ended before its proof: prove it now.
-        self.prove(Made::Before).await
+        self.prove().await
     }
 
     /// Somebody else is connected. The right to shut them out is a field of the request, and the
     /// only value that there is so far says no.
-    async fn refuse(&self, present: &Present) -> Result<Round> {
+    async fn refuse(&mut self, present: &Present) -> Result<Round> {
         match self.request.preemption {
             Preemption::Refuse => {}
         }
@@ -189,7 +272,7 @@ impl Case<'_> {
         Err(present.held())
     }
 
-    async fn connect(&self) -> Result<Round> {
+    async fn connect(&mut self) -> Result<Round> {
         let object = &self.request.volume.object;
         let avoided: HashSet<u16> = self.request.avoid_luns.iter().copied().collect();
         let mut open: Vec<u16> = LUNS.filter(|lun| !avoided.contains(lun)).collect();
@@ -199,17 +282,15 @@ impl Case<'_> {
             }
             let lun = open.swap_remove(rand::rng().random_range(..open.len()));
             let Err(failure) = self.api.connect(object, self.host, lun).await else {
-                return self.prove(Made::Now).await;
+                self.attempt.host = Some(self.host.to_owned());
+                return self.prove().await;
             };
+            if failure.may_have_executed() {
+                self.attempt.host = Some(self.host.to_owned());
+                self.attempt.lost = true;
+            }
             match failure.refusal() {
-                Some(Refusal::ConnectionExists) => {
-                    let made = if failure.may_have_executed() {
-                        Made::Now
-                    } else {
-                        Made::Before
-                    };
-                    return self.prove(made).await;
-                }
+                Some(Refusal::ConnectionExists) => return self.prove().await,
                 Some(Refusal::LunTaken) => {}
                 Some(Refusal::HostMissing) => return Ok(Round::NewHost),
                 Some(Refusal::VolumeMissing | Refusal::Destroyed) => return Err(moved()),
@@ -223,18 +304,8 @@ impl Case<'_> {
     }
 
     /// The read-back, and the grant.
-    async fn prove(&self, made: Made) -> Result<Round> {
-        let connections = match self.connections().await {
-            Ok(connections) => connections,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                // Renamed or replaced between: this host must not keep what it did not ask for.
-                if matches!(made, Made::Now) {
-                    self.undo_quietly().await;
-                }
-                return Err(error);
-            }
-            Err(error) => return Err(error),
-        };
+    async fn prove(&mut self) -> Result<Round> {
+        let connections = self.connections().await?;
         let present = Present::of(&connections, self.host);
         if !present.alone() {
             return self.lost_race(&present).await;
@@ -264,7 +335,7 @@ impl Case<'_> {
     /// Another host appeared that was not there before the POST. It may hold a grant already, so
     /// its connection is not touched. The lower name tries again, and is refused then if the other
     /// one stayed.
-    async fn lost_race(&self, present: &Present) -> Result<Round> {
+    async fn lost_race(&mut self, present: &Present) -> Result<Round> {
         if present.own.is_some() {
             self.undo().await?;
         }
@@ -275,29 +346,16 @@ impl Case<'_> {
         Err(present.busy())
     }
 
-    async fn undo(&self) -> Result<()> {
+    /// Takes away a connection that was seen.
+    async fn undo(&mut self) -> Result<()> {
         let key = WireVolumeKey::Name(self.request.volume.object.clone());
         match self.api.disconnect(&key, self.host).await {
-            Ok(()) => Ok(()),
-            Err(failure) if failure.is(&[Refusal::ConnectionMissing]) => Ok(()),
-            Err(failure) => Err(failure.into()),
+            Ok(()) => {}
+            Err(failure) if failure.is(&[Refusal::ConnectionMissing]) => {}
+            Err(failure) => return Err(failure.into()),
         }
-    }
-
-    async fn undo_quietly(&self) {
-        let volume = &self.request.volume;
-        let mut keys = vec![WireVolumeKey::Name(volume.object.clone())];
-        if self.api.identity.rest.connections_by_id() {
-            keys.push(WireVolumeKey::Id(volume.id.object().to_owned()));
-        }
-        for key in keys {
-            if let Err(failure) = self.api.disconnect(&key, self.host).await
-                && failure.refusal().is_none()
-            {
-                let error = Error::from(failure);
-                tracing::warn!(?key, host = self.host, error = %error.chain(), "a connection may be left behind");
-            }
-        }
+        *self.attempt = Attempt::default();
+        Ok(())
     }
 
     /// The connections of the volume under its name, if that name is still this volume's.

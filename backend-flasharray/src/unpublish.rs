@@ -11,12 +11,13 @@ use storage_core::{
 use crate::api::{Api, WireConnection, WireVolumeKey};
 use crate::backend::FlashArray;
 use crate::error::Refusal;
+use crate::hosts::Known;
 use crate::name::quoted;
 use crate::present::Present;
 use crate::record::Record;
 
 /// The answers that say that there is no such connection.
-const GONE: &[Refusal] = &[
+pub(crate) const GONE: &[Refusal] = &[
     Refusal::ConnectionMissing,
     Refusal::VolumeMissing,
     Refusal::HostMissing,
@@ -26,12 +27,27 @@ const GONE: &[Refusal] = &[
 impl FlashArray {
     pub(crate) async fn unpublish_volume(&self, request: &UnpublishVolume) -> Result<Outcome<()>> {
         let api = self.api_for(&request.volume).await?;
-        let Some(host) = self.known_host(&api, &request.host).await? else {
-            return Ok(Outcome::AlreadySo(()));
+        let (host, conflict) = match self.known_host(&api, &request.host).await? {
+            Known::Object(host) => (host, None),
+            Known::Missing => return Ok(Outcome::AlreadySo(())),
+            Known::Conflict(reason) => (request.host.object_name(), Some(reason)),
         };
         let Some(key) = self.present_key(&api, &request.volume).await? else {
             return Ok(Outcome::AlreadySo(()));
         };
+        if let Some(reason) = conflict {
+            // Only a connection of the object that has this machine's name is surely its own.
+            let connections = match api.connections(&key).await {
+                Ok(connections) => connections,
+                Err(failure) if failure.is(&[Refusal::VolumeMissing, Refusal::Destroyed]) => {
+                    return Ok(Outcome::AlreadySo(()));
+                }
+                Err(failure) => return Err(failure.into()),
+            };
+            if Present::of(&connections, &host).own.is_none() {
+                return Err(Error::new(ErrorKind::FailedPrecondition, reason));
+            }
+        }
         let removed = match api.disconnect(&key, &host).await {
             Ok(()) => true,
             Err(failure) if failure.is(GONE) => {

@@ -399,3 +399,90 @@ async fn a_lost_rename_and_anothers_volume_under_the_name_are_so_already() {
     assert_eq!(outcome.into_inner().id, other.id);
     assert_eq!(rig.objects(), ["ns-data"], "the tentative volume went");
 }
+
+#[tokio::test]
+async fn a_taken_name_whose_volume_cannot_be_looked_up_is_unknown() {
+    let rig = Rig::new().await;
+    let node = rig.node();
+    node.telemetry().await.unwrap();
+    rig.array
+        .add_rule(FaultRule::once("PATCH", "volumes", FaultAction::HoldBefore));
+    let task = tokio::spawn(async move { node.create(request("data")).await });
+    rig.until_held(1).await;
+    // Another node's rename wins, and who has the name cannot be looked up.
+    let other = rig.node().make("data").await;
+    rig.array
+        .add_rule(forever("GET", "volumes", FaultAction::ResetBefore));
+    rig.array.release_held();
+    let error = task.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
+    assert!(error.message().contains("repeat the call"), "{error}");
+    rig.array.clear_faults();
+    assert_eq!(rig.objects(), ["ns-data"], "the tentative volume went");
+    let again = rig.node().create(request("data")).await.unwrap();
+    assert!(!again.is_done());
+    assert_eq!(again.into_inner().id, other.id);
+}
+
+/// What may go wrong between a connection that was made and its grant.
+fn ends_after_the_connection() -> Vec<FaultRule> {
+    let refuse = || FaultAction::Refuse {
+        message: "Not today.".to_owned(),
+    };
+    let moved = FaultAction::Refuse {
+        message: "Volume does not exist.".to_owned(),
+    };
+    let mut read_back = forever("GET", "connections", moved);
+    read_back.skip = 1;
+    vec![
+        forever("GET", "volumes/tags", refuse()),
+        forever("PUT", "volumes/tags/batch", refuse()),
+        forever("PUT", "volumes/tags/batch", FaultAction::ResetBefore),
+        read_back,
+    ]
+}
+
+#[tokio::test]
+async fn a_publish_that_fails_after_its_connection_takes_it_away() {
+    for version in ["2.2", "2.26"] {
+        for rule in ends_after_the_connection() {
+            let what = format!("REST {version} {rule:?}");
+            let rig = Rig::with(|config| config.rest_versions = vec![version.to_owned()]).await;
+            let node = rig.node();
+            let volume = node.make("data").await;
+            rig.array.add_rule(rule);
+            node.give(&volume, 1).await.expect_err(&what);
+            let posts = rig.taken()["POST connections"];
+            assert_eq!(posts, 1, "{what}");
+            assert!(rig.array.connections().is_empty(), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_publish_that_cannot_take_its_connection_away_says_so() {
+    for rule in ends_after_the_connection() {
+        let what = format!("{rule:?}");
+        let rig = Rig::new().await;
+        let node = rig.node();
+        let volume = node.make("data").await;
+        rig.array.add_rule(rule);
+        rig.array
+            .add_rule(forever("DELETE", "connections", FaultAction::ResetBefore));
+        let error = node.give(&volume, 1).await.expect_err(&what);
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{what}: {error:?}");
+        assert_eq!(rig.array.connections().len(), 1, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_publish_that_fails_before_its_connection_is_told_as_it_is() {
+    let rig = Rig::new().await;
+    let node = rig.node();
+    let volume = node.make("data").await;
+    rig.array
+        .add_rule(forever("GET", "connections", FaultAction::ResetBefore));
+    let error = node.give(&volume, 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(!rig.taken().contains_key("DELETE connections"));
+}

@@ -87,6 +87,36 @@ async fn a_host_object_that_was_removed_holds_nothing() {
 }
 
 #[tokio::test]
+async fn an_object_with_other_initiators_is_not_the_machines_to_judge() {
+    let rig = Rig::new().await;
+    let node = rig.node();
+    let volume = node.make("data").await;
+    node.give(&volume, 1).await.unwrap().into_inner();
+    let ours = host(1).object_name();
+    let own = host(1).initiators.iqns[0].clone();
+    for (iqns, count) in [
+        (vec!["iqn.clone"], 0),
+        (vec![own.as_str(), "iqn.clone"], 0),
+        (vec![], 0),
+        (vec![own.as_str()], 1),
+    ] {
+        let query = [("names", ours.as_str())];
+        let body = serde_json::json!({"iqns": iqns});
+        rig.admin()
+            .call(Method::Patch, "/hosts", &query, body)
+            .await;
+        for node in [&node, &rig.node()] {
+            let held = node.held_by(&host(1)).await.unwrap();
+            assert_eq!(held.len(), count, "{iqns:?}");
+        }
+    }
+    // A machine that has no initiator is nobody's where they are needed.
+    let mut bare = host(1);
+    bare.initiators.iqns.clear();
+    assert_eq!(node.held_by(&bare).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn many_volumes_are_told_in_chunks() {
     const VOLUMES: usize = 130;
     let rig = Rig::new().await;

@@ -105,10 +105,34 @@ async fn an_object_that_shares_initiators_is_refused() {
     let error = node.give(&volume, 1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
     assert!(error.message().contains("cluster-host"), "{error}");
-    assert!(
-        !node.take(&volume, 1).await.unwrap().is_done(),
-        "nothing to take away"
-    );
+    // What that object has is not this machine's to take, nor to deny.
+    rig.admin().connect("ns-data", "cluster-host").await;
+    let error = node.take(&volume, 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+    assert!(error.message().contains("cluster-host"), "{error}");
+    assert_eq!(rig.array.connections().len(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_of_ones_own_object_goes_in_spite_of_a_conflict() {
+    let rig = Rig::new().await;
+    let volume = rig.node().make("data").await;
+    rig.node().give(&volume, 1).await.unwrap().into_inner();
+    // The initiator moves to an object of somebody else's, the connection stays.
+    let ours = host(1).object_name();
+    let query = [("names", ours.as_str())];
+    let none = serde_json::json!({"iqns": []});
+    let admin = rig.admin();
+    admin
+        .call(storage_http::Method::Patch, "/hosts", &query, none)
+        .await;
+    admin.add_host("esx", &[&host(1).initiators.iqns[0]]).await;
+    let node = rig.node();
+    assert!(node.take(&volume, 1).await.unwrap().is_done());
+    assert!(rig.array.connections().is_empty());
+    let error = node.take(&volume, 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+    assert!(error.message().contains("esx"), "{error}");
 }
 
 #[tokio::test]

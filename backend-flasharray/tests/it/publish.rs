@@ -255,6 +255,9 @@ async fn a_leftover_under_a_number_to_avoid_gets_another_one() {
     let mut rule = FaultRule::once("PUT", "volumes/tags/batch", FaultAction::ResetBefore);
     rule.times = None;
     rig.array.add_rule(rule);
+    let mut rule = FaultRule::once("DELETE", "connections", FaultAction::ResetBefore);
+    rule.times = None;
+    rig.array.add_rule(rule);
     node.give(&volume, 1).await.unwrap_err();
     rig.array.clear_faults();
     let left = rig.array.connections()[0].lun;

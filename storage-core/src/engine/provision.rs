@@ -185,8 +185,9 @@ async fn place(
                 shared.known.remember(&located);
                 return Ok(outcome);
             }
-            // Only this kind leaves open whether the name is taken there now.
-            Err(error) if error.kind() == ErrorKind::Timeout => return Err(error),
+            // Unknown whether the name is taken there now, or known that it is (a namesake that
+            // is destroyed or being removed): nobody may make it elsewhere.
+            Err(error) if keeps_the_name(error.kind()) => return Err(error),
             Err(error) => {
                 tracing::warn!(volume = %name, array = endpoint, error = %error.chain(), "the array did not make the volume, trying the next");
                 refusals.push((endpoint.to_owned(), error));
@@ -194,6 +195,13 @@ async fn place(
         }
     }
     Err(nobody(&name, &explanation, refusals))
+}
+
+const fn keeps_the_name(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Timeout | ErrorKind::FailedPrecondition | ErrorKind::Busy
+    )
 }
 
 /// One attempt on one array, under a nonce and with a file system UUID of its own.

@@ -56,7 +56,10 @@ async fn a_body_that_does_not_come_is_a_timeout() {
 
 #[tokio::test]
 async fn a_rested_connection_serves_again_and_one_that_rests_too_long_is_closed() {
-    let node = Node::start_with(tight(), None).await;
+    let mut limits = tight();
+    // Far above what a busy machine loses between two requests.
+    limits.idle = Duration::from_secs(6);
+    let node = Node::start_with(limits, None).await;
     let mut connection = Connection::open(&node.socket()).await;
     let list = request("/VolumeDriver.List", "{}");
     connection.send(&list).await;

@@ -227,7 +227,11 @@ async fn back_out(shared: &Shared, located: &Located, cause: &Error) {
     }
     let backed_out = async {
         match shared.attacher.status(&volume.id).await? {
-            Some(attachment) => release(shared, &attachment).await,
+            Some(attachment) => {
+                // The ledger's record sees to the connection from here, also after a crash.
+                shared.settled(&volume.id).await;
+                release(shared, &attachment).await
+            }
             None => {
                 let held = held(volume);
                 shared.doubts.seen(held.clone());

@@ -316,6 +316,7 @@ async fn an_unrecorded_object_is_found_never_listed_never_removed_never_formatte
     let blank = node.engine.mount(name("legacy"), soon()).await.unwrap_err();
     assert_eq!(blank.kind(), ErrorKind::FailedPrecondition);
     assert_eq!(arrays[0].formats(), 0);
+    assert!(node.attacher.intentions().await.unwrap().is_empty());
     assert!(node.engine.attachments().await.unwrap().is_empty());
 }
 

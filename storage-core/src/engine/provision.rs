@@ -27,6 +27,12 @@ use crate::volume::{FormatGrant, Ownership, Volume, VolumeState};
 const REMOVE_ROUNDS: usize = 3;
 
 impl Lookup {
+    /// A destroyed volume that keeps the name on its array.
+    fn destroyed(&self) -> Option<Located> {
+        let destroyed = |located: &&Located| located.volume.state == VolumeState::Destroyed;
+        self.found.iter().find(destroyed).cloned()
+    }
+
     /// The one volume under the name, or none for certain: a usable one, else one whose removal
     /// did not end.
     pub(crate) fn single(self, name: &VolumeName) -> Result<Option<Located>> {
@@ -91,13 +97,7 @@ pub(crate) async fn create(
     options: VolumeOptions,
 ) -> Result<Outcome<Volume>> {
     let lookup = shared.fleet.look_up_everywhere(&name).await;
-    let destroyed = lookup
-        .found
-        .iter()
-        .find(|l| l.volume.state == VolumeState::Destroyed);
-    if let Some(located) = destroyed {
-        return Err(name_destroyed(&name, located));
-    }
+    let destroyed = lookup.destroyed();
     if let Some(located) = lookup.single(&name)? {
         if located.volume.state != VolumeState::Ready {
             return Err(being_removed(&located));
@@ -105,6 +105,10 @@ pub(crate) async fn create(
         compatible(&located.volume, &options, &located)?;
         shared.known.remember(&located);
         return Ok(Outcome::AlreadySo(located.volume));
+    }
+    // Only now: a live volume is the answer, whatever else has carried its name.
+    if let Some(located) = destroyed {
+        return Err(name_destroyed(&name, &located));
     }
     place(&shared, name, options).await
 }

@@ -26,6 +26,11 @@ async fn a_destroyed_namesake_does_not_hide_the_live_volume_on_a_slower_array() 
     arrays[1].set_delay(Duration::from_secs(2));
     let two = node(&arrays, "two");
     assert!(two.engine.find(&name("x"), soon()).await.unwrap().is_some());
+    let again = two.engine.create(name("x"), options(&[]), soon()).await;
+    assert!(
+        !again.unwrap().is_done(),
+        "the live one is the answer to a create"
+    );
     arrays[1].set_delay(Duration::from_secs(60));
     let unknown = node(&arrays, "three")
         .engine

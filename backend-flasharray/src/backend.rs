@@ -237,6 +237,9 @@ impl Backend for FlashArray {
             size_step: SIZE_STEP,
             expand: true,
             exclusive_publish: true,
+            snapshots: false,
+            clones: false,
+            limits: None,
         }
     }
 

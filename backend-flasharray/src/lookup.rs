@@ -159,6 +159,9 @@ impl FlashArray {
             ownership: record.ownership(),
             filesystem: record.filesystem,
             format_grant: record.format_grant,
+            fresh_uuid: None,
+            limits: storage_core::Limits::default(),
+            holder: None,
             attributes: record.attributes,
             state,
         })

@@ -241,6 +241,7 @@ mod tests {
             name: VolumeName::new("Größe x").unwrap(),
             size: Size::from_gib(1),
             filesystem: FilesystemSpec::new(Filesystem::Xfs),
+            limits: storage_core::Limits::default(),
             format_grant: Some(FormatGrant {
                 filesystem: Filesystem::Xfs,
                 uuid: Uuid::from_u128(7),

@@ -15,8 +15,8 @@ use host_attach::{Config, LinuxAttacher};
 use lab::environment::{Need, ready};
 use storage_core::{
     AttachVolume, Attacher, Backend, CreateVolume, DeleteVolume, Filesystem, FilesystemSpec,
-    FormatGrant, Host, Initiators, Labels, Namespace, Preemption, PublishVolume, Secret, Size,
-    UnpublishVolume, Volume, VolumeName,
+    FormatGrant, Host, Initiators, Labels, Limits, Namespace, Preemption, PublishVolume, Secret,
+    Size, UnpublishVolume, Volume, VolumeName,
 };
 use storage_http::Trust;
 use uuid::Uuid;
@@ -79,6 +79,7 @@ async fn live(backend: &dyn Backend, attacher: &dyn Attacher) -> Result<()> {
     let request = CreateVolume {
         name: VolumeName::new("Orders 2025")?,
         size: Size::from_mib(64),
+        limits: Limits::default(),
         format_grant: Some(FormatGrant {
             filesystem: filesystem.kind,
             uuid: Uuid::new_v4(),
@@ -141,6 +142,7 @@ async fn in_use(
         object: volume.object.clone(),
         access,
         filesystem: volume.filesystem.clone().context("recorded at create")?,
+        fresh_uuid: volume.fresh_uuid,
     };
     let attachment = attacher.attach(request).await?.into_inner();
     println!("mounted at {}", attachment.mountpoint.display());

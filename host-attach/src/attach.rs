@@ -7,9 +7,10 @@ use storage_core::{AttachVolume, Attachment, AttachmentState, Error, ErrorKind, 
 
 use crate::blocking::Progress;
 use crate::device::{BlockNode, Use, VerifiedDevice};
-use crate::failure::refused;
+use crate::failure::{error, refused};
 use crate::filesystem;
 use crate::format;
+use crate::fresh_uuid;
 use crate::ledger::{DeviceFact, Intent, Key, Record};
 use crate::machine::{Machine, attachment, boot_id};
 use crate::mount::{make_mountpoint, mount_device};
@@ -89,6 +90,7 @@ impl Machine {
             name: request.name,
             object: request.object,
             filesystem: request.filesystem,
+            fresh_uuid: request.fresh_uuid,
             intent: Intent::Attach,
             format: Self::carried_format(previous),
             device: same.and_then(|record| record.device.clone()),
@@ -112,9 +114,16 @@ impl Machine {
         if !*alive {
             progress.set("looking at, making or checking the file system");
             format::ensure(self, connector, record, &device)?;
+            progress.set("giving the copied file system its own UUID");
+            fresh_uuid::ensure(self, connector, record, &device)?;
             self.steps.run(Step::Check, || {
                 filesystem::check(&self.runner, &device, record.filesystem.kind)
             })?;
+        }
+        if *alive && fresh_uuid::is_wanted(record, &device)? {
+            // Nobody mounts a copy before that: what is alive is a replay that was cut off.
+            let message = "the copied file system is still being given its own UUID; try again";
+            return Err(error(ErrorKind::Busy, message));
         }
         let superblock =
             filesystem::superblock(&device)?.ok_or_else(|| refused("the file system is gone"))?;

@@ -25,6 +25,7 @@ mod device;
 mod failure;
 mod filesystem;
 mod format;
+mod fresh_uuid;
 mod identity;
 mod intents;
 mod ledger;

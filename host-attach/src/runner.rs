@@ -38,6 +38,7 @@ pub(crate) enum Tool {
     Resize2fs,
     MkfsXfs,
     XfsGrowfs,
+    XfsDb,
 }
 
 impl Tool {
@@ -50,6 +51,7 @@ impl Tool {
             Self::Resize2fs => "resize2fs",
             Self::MkfsXfs => "mkfs.xfs",
             Self::XfsGrowfs => "xfs_growfs",
+            Self::XfsDb => "xfs_db",
         }
     }
 
@@ -58,7 +60,7 @@ impl Tool {
         match self {
             Self::Blkid => "util-linux",
             Self::MkfsExt4 | Self::E2fsck | Self::Resize2fs => "e2fsprogs",
-            Self::MkfsXfs | Self::XfsGrowfs => "xfsprogs",
+            Self::MkfsXfs | Self::XfsGrowfs | Self::XfsDb => "xfsprogs",
         }
     }
 }

@@ -23,6 +23,10 @@ pub enum Step {
     Format,
     /// A file system is checked, and repaired where that is safe.
     Check,
+    /// A copied file system's log is replayed, as a mount would.
+    Replay,
+    /// A copied file system gets its own UUID.
+    Renew,
     /// The empty folder to mount on is made.
     MakeMountpoint,
     /// The file system is mounted.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use storage_core::{
     Access, Backend, CreateVolume, DeleteVolume, Error, ErrorKind, Filesystem, FilesystemSpec,
-    FormatGrant, Host, Labels, ListVolumes, Namespace, Outcome, Preemption, Publication,
+    FormatGrant, Host, Labels, Limits, ListVolumes, Namespace, Outcome, Preemption, Publication,
     PublishVolume, Result, Size, UnpublishVolume, Volume, VolumeKey, VolumeName, VolumeState,
     is_reserved, trash_name,
 };
@@ -211,6 +211,7 @@ pub(crate) fn request(text: &str) -> CreateVolume {
         name: name(text),
         size: SIZE,
         filesystem: FilesystemSpec::new(Filesystem::Ext4),
+        limits: Limits::default(),
         format_grant: Some(FormatGrant {
             filesystem: Filesystem::Ext4,
             uuid: Uuid::new_v4(),

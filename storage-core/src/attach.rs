@@ -29,6 +29,9 @@ pub struct AttachVolume {
     pub access: Access,
     /// The file system expected or, with a format grant, to be made; and the mount options.
     pub filesystem: FilesystemSpec,
+    /// For a clone: the UUID that its file system is to have, given to it before the first mount.
+    /// XFS refuses to be mounted beside a file system of the same UUID; other kinds keep theirs.
+    pub fresh_uuid: Option<Uuid>,
 }
 
 /// How far an attachment is, as observed on the host.

@@ -14,12 +14,15 @@ use uuid::Uuid;
 
 use crate::access::{Access, Host};
 use crate::capability::{Capabilities, Telemetry};
+use crate::clone::Clones;
 use crate::error::Result;
 use crate::filesystem::FilesystemSpec;
 use crate::label::Labels;
+use crate::limits::Limits;
 use crate::name::{Namespace, VolumeName};
 use crate::outcome::Outcome;
 use crate::size::Size;
+use crate::snapshot::Snapshots;
 use crate::volume::{FormatGrant, Volume, VolumeId};
 
 /// Asks for a new volume.
@@ -33,6 +36,8 @@ pub struct CreateVolume {
     pub filesystem: FilesystemSpec,
     /// The one-time permission to format, recorded with the volume.
     pub format_grant: Option<FormatGrant>,
+    /// What the volume may do at most; in force before it can be found.
+    pub limits: Limits,
     /// Recorded for people: selector, reason of placement, who created it.
     pub attributes: Labels,
     /// New for every attempt: marks what this attempt left behind, should it fail half way.
@@ -167,7 +172,8 @@ pub trait Backend: fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// # Errors
     /// `Timeout` exactly when a volume may or may not exist under the name: nobody may then try
     /// another array without a new lookup. Every other error promises that none came to be:
-    /// `ResourceExhausted` (no room, a limit), `OutOfRange`, `InvalidArgument`, `Unavailable`.
+    /// `ResourceExhausted` (no room, a limit), `OutOfRange` (also for [`CreateVolume::limits`]),
+    /// `Unsupported` for limits on an array without them, `InvalidArgument`, `Unavailable`.
     async fn create(&self, request: CreateVolume) -> Result<Outcome<Volume>>;
 
     /// Looks a volume up. `None` is certain: the array answered and has no such volume.
@@ -268,6 +274,16 @@ pub trait Backend: fmt::Debug + fmt::Display + Send + Sync + 'static {
 
     /// Ends the session at the array, as far as there is one. Best effort, bounded in time.
     async fn close(&self) {}
+
+    /// Snapshots, where the array has them.
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        None
+    }
+
+    /// Volumes made from others, where the array can.
+    fn clones(&self) -> Option<&dyn Clones> {
+        None
+    }
 }
 
 const _: fn(&dyn Backend) = |_| {};

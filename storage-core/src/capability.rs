@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::access::Protocol;
+use crate::limits::LimitRanges;
 use crate::size::Size;
 use crate::volume::ArrayId;
 
@@ -21,6 +22,12 @@ pub struct Capabilities {
     pub expand: bool,
     /// `true` when a single-writer volume that another host holds is refused, with its holder.
     pub exclusive_publish: bool,
+    /// [`crate::Backend::snapshots`] is there.
+    pub snapshots: bool,
+    /// [`crate::Backend::clones`] is there.
+    pub clones: bool,
+    /// What [`crate::CreateVolume::limits`] may be; `None` when volumes cannot be limited.
+    pub limits: Option<LimitRanges>,
 }
 
 impl Capabilities {

@@ -5,10 +5,12 @@ mod attach;
 mod backend;
 mod capability;
 mod clock;
+mod clone;
 mod engine;
 mod error;
 mod filesystem;
 mod label;
+mod limits;
 mod memory;
 mod name;
 mod options;
@@ -17,6 +19,7 @@ mod placement;
 mod secret;
 mod select;
 mod size;
+mod snapshot;
 mod volume;
 
 pub use access::{Access, AccessPath, Grant, Host, Initiators, IscsiTarget, Protocol};
@@ -27,19 +30,24 @@ pub use backend::{
 };
 pub use capability::{Capabilities, Telemetry};
 pub use clock::{Clock, SystemClock};
+pub use clone::{CloneSource, CloneVolume, Clones};
 pub use engine::{Engine, EngineBuilder, EngineSettings, Inventory, VolumeHandle};
 pub use error::{Error, ErrorChain, ErrorKind, Result, Retry};
 pub use filesystem::{Filesystem, FilesystemSpec, parse_create_options, parse_mount_options};
 pub use label::{LabelSelector, Labels};
+pub use limits::{LimitRanges, Limits};
 pub use memory::{MemoryArray, MemoryAttacher, MemoryBackend};
 pub use name::{
     NameRules, Namespace, ObjectNames, VolumeName, is_reserved, name_hash, object_names,
     plain_name, tentative_name, trash_name, trash_prefix,
 };
-pub use options::{OptionDefaults, VolumeOptions};
+pub use options::{OptionDefaults, SourceName, VolumeOptions};
 pub use outcome::Outcome;
 pub use placement::DefaultSelector;
 pub use secret::Secret;
 pub use select::{Candidate, Decision, PlacementRequest, Rejection, Selector, Verdict};
 pub use size::Size;
+pub use snapshot::{
+    CreateSnapshot, ListSnapshots, Snapshot, SnapshotId, SnapshotName, SnapshotPage, Snapshots,
+};
 pub use volume::{ArrayId, DeviceIdentity, FormatGrant, Ownership, Volume, VolumeId, VolumeState};

@@ -4,30 +4,31 @@
 //! It knows no adapter: an adapter removes its own keys (`backend`, `csi.storage.k8s.io/…`) first.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::filesystem::{Filesystem, FilesystemSpec, parse_create_options, parse_mount_options};
 use crate::label::LabelSelector;
+use crate::limits::Limits;
+use crate::name::VolumeName;
 use crate::size::Size;
+use crate::snapshot::SnapshotName;
 
 /// The options of this version.
-const KNOWN: [&str; 5] = [
+const KNOWN: [&str; 8] = [
     "size",
     "volume_label_selector",
+    "source",
     "fstype",
     "createoptions",
     "mountoptions",
+    "iops_limit",
+    "bandwidth_limit",
 ];
 
 /// Options with a meaning that this version does not give them. Refused by name: a volume without
-/// its source, limits or rules is not the one that was asked for.
-const NOT_AVAILABLE: [&str; 5] = [
-    "source",
-    "import_from_src",
-    "iops_limit",
-    "bandwidth_limit",
-    "exportrules",
-];
+/// its data or rules is not the one that was asked for.
+const NOT_AVAILABLE: [&str; 2] = ["import_from_src", "exportrules"];
 
 /// What holds where the user says nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,8 +61,79 @@ pub struct VolumeOptions {
     pub size: Option<Size>,
     /// Which arrays may hold it.
     pub selector: LabelSelector,
-    /// What to put on it.
+    /// What to put on it. A copy has its source's file system; the kind and the mount options here
+    /// then count only as far as the user gave them.
     pub filesystem: FilesystemSpec,
+    /// Whether the user gave `fstype`.
+    pub kind_given: bool,
+    /// Whether the user gave `mountoptions`.
+    pub mount_options_given: bool,
+    /// What it is to be a copy of; `None` for an empty volume.
+    pub source: Option<SourceName>,
+    /// What it may do at most.
+    pub limits: Limits,
+}
+
+/// What a copy is made of, as the user typed it: a volume's name, or a volume's and a snapshot's
+/// with a point between them. A volume's name may have points too, so both readings may be
+/// possible; whoever resolves it asks for both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceName {
+    text: String,
+    volume: Option<VolumeName>,
+    snapshot: Option<(VolumeName, SnapshotName)>,
+}
+
+impl SourceName {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The text read as a volume's name.
+    #[must_use]
+    pub const fn volume(&self) -> Option<&VolumeName> {
+        self.volume.as_ref()
+    }
+
+    /// The text read as a snapshot: what follows the last point is its name.
+    #[must_use]
+    pub const fn snapshot(&self) -> Option<&(VolumeName, SnapshotName)> {
+        self.snapshot.as_ref()
+    }
+}
+
+impl fmt::Display for SourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+impl FromStr for SourceName {
+    type Err = Error;
+
+    /// Reads `volume` or `volume.snapshot`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when it can be neither.
+    fn from_str(text: &str) -> Result<Self> {
+        let volume = VolumeName::new(text);
+        let snapshot = text.rsplit_once('.').and_then(|(volume, snapshot)| {
+            Some((
+                VolumeName::new(volume).ok()?,
+                SnapshotName::new(snapshot).ok()?,
+            ))
+        });
+        match (volume, snapshot) {
+            (Err(error), None) => Err(error),
+            (volume, snapshot) => Ok(Self {
+                text: text.to_owned(),
+                volume: volume.ok(),
+                snapshot,
+            }),
+        }
+    }
 }
 
 impl VolumeOptions {
@@ -85,7 +157,21 @@ impl VolumeOptions {
         };
         let create = given.read("createoptions", |text| parse_create_options(kind, text))?;
         let mount = given.read("mountoptions", |text| parse_mount_options(kind, text))?;
+        let source: Option<SourceName> = given.read("source", str::parse)?;
+        if source.is_some() && create.is_some() {
+            return Err(invalid(
+                "option `createoptions` has no meaning for a copy: `source` brings its file system"
+                    .to_owned(),
+            ));
+        }
         let options = Self {
+            kind_given: given.has("fstype"),
+            mount_options_given: mount.is_some(),
+            source,
+            limits: Limits {
+                iops: given.read("iops_limit", operations)?,
+                bandwidth: given.read("bandwidth_limit", str::parse)?,
+            },
             size: given.read("size", str::parse)?,
             selector: given
                 .read("volume_label_selector", str::parse)?
@@ -107,6 +193,10 @@ impl VolumeOptions {
     }
 
     fn check_size(&self, defaults: &OptionDefaults) -> Result<()> {
+        // A copy is as large as its source, which has a file system.
+        if self.source.is_some() {
+            return Ok(());
+        }
         let (size, kind) = (self.size_or(defaults), self.filesystem.kind);
         if size >= kind.size_min() {
             return Ok(());
@@ -142,6 +232,11 @@ impl Given {
         Ok(given)
     }
 
+    fn has(&self, name: &str) -> bool {
+        let index = KNOWN.iter().position(|known| *known == name);
+        index.is_some_and(|index| matches!(self.0.get(index), Some(Some(_))))
+    }
+
     fn read<T>(
         &self,
         name: &'static str,
@@ -153,6 +248,16 @@ impl Given {
             .map(|text| parse(text).map_err(|error| error.with_context("option", name)))
             .transpose()
     }
+}
+
+/// Reads and writes a second: a number, nothing else. `1k` could be 1000 or 1024.
+fn operations(text: &str) -> Result<u64> {
+    let digits = text.trim_ascii();
+    let number = digits
+        .parse()
+        .ok()
+        .filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    number.ok_or_else(|| invalid("a number of reads and writes a second, in digits".to_owned()))
 }
 
 fn unknown(name: &str) -> Error {
@@ -284,7 +389,33 @@ mod tests {
                 InvalidArgument,
                 "option: volume_label_selector",
             ),
-            (&[("source", "x")], Unsupported, "`source` is not available"),
+            (
+                &[("import_from_src", "x")],
+                Unsupported,
+                "`import_from_src` is not available",
+            ),
+            (&[("source", "")], InvalidArgument, "option: source"),
+            (&[("source", "a/b.c")], InvalidArgument, "option: source"),
+            (
+                &[("source", "a"), ("createoptions", "-q")],
+                InvalidArgument,
+                "`createoptions` has no meaning for a copy",
+            ),
+            (
+                &[("iops_limit", "1k")],
+                InvalidArgument,
+                "option: iops_limit",
+            ),
+            (
+                &[("iops_limit", "+5")],
+                InvalidArgument,
+                "option: iops_limit",
+            ),
+            (
+                &[("bandwidth_limit", "fast")],
+                InvalidArgument,
+                "option: bandwidth_limit",
+            ),
             (&[("exportrules", "*")], Unsupported, "`exportrules`"),
         ] {
             let error = parse(pairs).expect_err(says);
@@ -293,11 +424,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_source_is_read_both_ways() {
+        let read = |text| parse(&[("source", text)]).unwrap().source.unwrap();
+        let plain = read("data");
+        assert_eq!(plain.volume().unwrap().as_str(), "data");
+        assert_eq!(plain.snapshot(), None);
+        let pointed = read("db.v1.daily-3");
+        assert_eq!(pointed.volume().unwrap().as_str(), "db.v1.daily-3");
+        let (volume, snapshot) = pointed.snapshot().unwrap();
+        assert_eq!((volume.as_str(), snapshot.as_str()), ("db.v1", "daily-3"));
+        assert_eq!(read("db.v_1").snapshot(), None);
+        assert_eq!(pointed.as_str(), "db.v1.daily-3");
+    }
+
+    #[test]
+    fn limits_are_read() {
+        let options = parse(&[("iops_limit", "1000"), ("bandwidth_limit", "10M")]).unwrap();
+        assert_eq!(options.limits.iops, Some(1000));
+        assert_eq!(options.limits.bandwidth, Some(Size::from_mib(10)));
+        assert!(parse(&[]).unwrap().limits.is_empty());
+        let copy = parse(&[("source", "a"), ("size", "1M"), ("fstype", "ext4")]).unwrap();
+        assert!(copy.kind_given && !copy.mount_options_given);
+    }
+
     proptest! {
         #[test]
         fn hostile_options_never_panic(
             pairs in proptest::collection::vec(
-                ("(size|fstype|createoptions|mountoptions|volume_label_selector|\\PC{0,9})", any::<String>()),
+                ("(size|fstype|createoptions|mountoptions|volume_label_selector|source|iops_limit|bandwidth_limit|\\PC{0,9})", any::<String>()),
                 0..6,
             )
         ) {

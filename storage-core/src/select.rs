@@ -6,6 +6,7 @@ use std::fmt;
 
 use crate::capability::{Capabilities, Telemetry};
 use crate::label::{LabelSelector, Labels};
+use crate::limits::Limits;
 use crate::name::VolumeName;
 use crate::size::Size;
 
@@ -18,6 +19,10 @@ pub struct PlacementRequest {
     pub size: Size,
     /// The user's selector over the arrays' labels.
     pub selector: LabelSelector,
+    /// What the volume may do at most: an array that cannot limit it is left out.
+    pub limits: Limits,
+    /// It is to be made as a copy: an array that cannot make one is left out.
+    pub copy: bool,
 }
 
 /// One array as the selector sees it.
@@ -53,6 +58,8 @@ pub enum Rejection {
     Labels(String),
     /// The size is outside what it makes.
     Size(String),
+    /// It cannot make this kind of volume: the text says what it lacks.
+    Capability(String),
     /// Not enough room: free and wanted bytes.
     Full {
         /// Bytes free beyond the headroom.
@@ -69,7 +76,7 @@ impl fmt::Display for Rejection {
             Self::Protocol(why) => f.write_str(why),
             Self::Draining => f.write_str("being drained"),
             Self::Labels(requirement) => write!(f, "its labels do not satisfy `{requirement}`"),
-            Self::Size(why) => f.write_str(why),
+            Self::Size(why) | Self::Capability(why) => f.write_str(why),
             Self::Full { available, wanted } => {
                 write!(f, "{available} available, {wanted} wanted")
             }

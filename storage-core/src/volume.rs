@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filesystem::{Filesystem, FilesystemSpec};
 use crate::label::Labels;
+use crate::limits::Limits;
 use crate::name::VolumeName;
 use crate::size::Size;
 
@@ -192,7 +193,15 @@ pub struct Volume {
     pub filesystem: Option<FilesystemSpec>,
     /// The grant, as long as it was not withdrawn. Never on clones, restores and imports.
     pub format_grant: Option<FormatGrant>,
-    /// What else was recorded at create (selector, reason of placement), for people.
+    /// On clones: the UUID that the file system is to have before it is mounted, as the copy has
+    /// its source's. Recorded when the clone was made.
+    pub fresh_uuid: Option<Uuid>,
+    /// What it may do at most, where the array limits it.
+    pub limits: Limits,
+    /// The machine that the record names as its holder, where the array shows a connection at all;
+    /// as of when the volume was read. For people: only [`crate::Backend::published`] decides.
+    pub holder: Option<String>,
+    /// What else was recorded at create (selector, reason of placement, source), for people.
     pub attributes: Labels,
     /// Where it is in its life.
     pub state: VolumeState,

@@ -132,6 +132,7 @@ pub(crate) fn request(text: &str) -> CreateVolume {
         name: name(text),
         size: Size::from_gib(1),
         filesystem: FilesystemSpec::new(Filesystem::Ext4),
+        limits: storage_core::Limits::default(),
         format_grant: Some(FormatGrant {
             filesystem: Filesystem::Ext4,
             uuid: Uuid::new_v4(),

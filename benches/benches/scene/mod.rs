@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use storage_core::{
     ArrayId, Backend, Candidate, Capabilities, CreateVolume, Engine, Filesystem, FilesystemSpec,
-    Host, Initiators, Labels, MemoryArray, MemoryAttacher, MemoryBackend, NameRules, Namespace,
-    PlacementRequest, Protocol, Size, Telemetry, VolumeName,
+    Host, Initiators, Labels, Limits, MemoryArray, MemoryAttacher, MemoryBackend, NameRules,
+    Namespace, PlacementRequest, Protocol, Size, Telemetry, VolumeName,
 };
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -56,6 +56,9 @@ fn candidate(index: u32) -> Candidate {
             size_step: Size::from_bytes(512),
             expand: true,
             exclusive_publish: true,
+            snapshots: false,
+            clones: false,
+            limits: None,
         },
         telemetry: if index.is_multiple_of(17) {
             Err("no answer within 5 s".to_owned())
@@ -74,6 +77,8 @@ pub(crate) fn placement(name: &str) -> Result<PlacementRequest> {
         name: VolumeName::new(name)?,
         size: Size::from_gib(32),
         selector: "purestorage.com/backend=block,tier in (gold,platinum),!retired".parse()?,
+        limits: Limits::default(),
+        copy: false,
     })
 }
 
@@ -88,6 +93,7 @@ pub(crate) async fn engine_with(volumes: usize) -> Result<Arc<Engine>> {
             size: Size::from_gib(1),
             filesystem: FilesystemSpec::new(Filesystem::Xfs),
             format_grant: None,
+            limits: Limits::default(),
             attributes: Labels::new(),
             nonce: Uuid::new_v4(),
         };

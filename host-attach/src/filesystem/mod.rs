@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::blank::{AlignedBuffer, read_direct};
 use crate::device::VerifiedDevice;
-use crate::failure::error;
+use crate::failure::{error, refused};
 use crate::runner::{Output, Runner, Tool};
 
 /// mkfs writes a journal of up to a gigabyte; on a slow array that takes its time.
@@ -22,6 +22,7 @@ const MAKE_PATIENCE: Duration = Duration::from_secs(300);
 /// A repair after a power cut reads much of the metadata.
 const CHECK_PATIENCE: Duration = Duration::from_secs(600);
 const GROW_PATIENCE: Duration = Duration::from_secs(300);
+const RENEW_PATIENCE: Duration = Duration::from_secs(60);
 const PROBE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Both superblocks lie in here.
@@ -84,6 +85,50 @@ pub(crate) fn make(
     arguments.push(device.node().path().into());
     let output = runner.run(tool, &arguments, MAKE_PATIENCE)?;
     expect_code(tool, &output, &[0])
+}
+
+/// Whether every superblock of the XFS on the device has that UUID. Its tool writes them one after
+/// the other; cut off, it leaves some behind, and the next one finishes.
+///
+/// # Errors
+/// When the device cannot be read, or its superblock is not to be believed.
+pub(crate) fn xfs_has_uuid(device: &VerifiedDevice, uuid: Uuid) -> Result<bool> {
+    let file = device.open_direct(OFlags::RDONLY)?;
+    let mut area = AlignedBuffer::new(SUPERBLOCK_AREA);
+    read_direct(&file, &mut area, 0)?;
+    let strange = || refused("the superblock of the copied file system is not understood");
+    let places = xfs::copies(area.as_slice()).ok_or_else(strange)?;
+    for place in std::iter::once(0).chain(places) {
+        read_direct(&file, &mut area, place)?;
+        let found = xfs::parse(area.as_slice()).ok_or_else(strange)?;
+        if found.uuid != uuid {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Gives the XFS on the device that UUID. Its log must be clean: the tool refuses otherwise,
+/// whatever its exit code says, so the caller looks again.
+///
+/// # Errors
+/// With the tool's last words.
+pub(crate) fn xfs_renew(runner: &Runner, device: &VerifiedDevice, uuid: Uuid) -> Result<()> {
+    let arguments = xfs::renew_arguments(uuid).into_iter().map(OsString::from);
+    let arguments: Vec<OsString> = arguments.chain([device.node().path().into()]).collect();
+    let output = runner.run(Tool::XfsDb, &arguments, RENEW_PATIENCE)?;
+    expect_code(Tool::XfsDb, &output, &[0])?;
+    device.flush_cache()?;
+    if xfs_has_uuid(device, uuid)? {
+        return Ok(());
+    }
+    Err(error(
+        ErrorKind::Unexpected,
+        format!(
+            "the copied file system did not get its own UUID: {}",
+            output.last_words()
+        ),
+    ))
 }
 
 /// Checks, and repairs what is safe to repair; XFS replays its log when it is mounted.

@@ -9,7 +9,13 @@ const SB_MAGICNUM: &[u8] = b"XFSB";
 const SB_BLOCKSIZE: usize = 4;
 const SB_DBLOCKS: usize = 8;
 const SB_UUID: usize = 32;
+const SB_AGBLOCKS: usize = 84;
+const SB_AGCOUNT: usize = 88;
 const SB_INPROGRESS: usize = 126;
+
+/// As many allocation groups as a file system of 2⁵² bytes has, a tebibyte each
+/// (`XFS_MAX_AG_BYTES`), with room for small ones that were grown.
+const GROUPS_MAX: u32 = 65_536;
 
 /// What the superblock says, if there is one. XFS does not count mounts, so a finished one may
 /// always hold data; an unfinished one cannot, as the kernel refuses to mount it
@@ -31,6 +37,30 @@ pub(super) fn parse(area: &[u8]) -> Option<Superblock> {
         history,
         bytes: block_size.saturating_mul(blocks),
     })
+}
+
+/// Where the superblock's copies lie, as byte offsets: one at the head of each allocation group.
+/// `None` when the superblock is not to be believed.
+pub(super) fn copies(area: &[u8]) -> Option<Vec<u64>> {
+    let number = |offset| Some(u32::from_be_bytes(bytes_at(area, offset)?));
+    let group = u64::from(number(SB_BLOCKSIZE)?).checked_mul(number(SB_AGBLOCKS)?.into())?;
+    let groups = number(SB_AGCOUNT)?;
+    if group < 4096 || groups == 0 || groups > GROUPS_MAX {
+        return None;
+    }
+    (1..groups)
+        .map(|index| group.checked_mul(index.into()))
+        .collect()
+}
+
+/// `xfs_db`'s arguments but for the device, as `xfs_admin -U` has them: expert mode for writing,
+/// and its name for messages.
+pub(super) fn renew_arguments(uuid: Uuid) -> Vec<String> {
+    ["-x", "-p", "xfs_admin", "-c"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("uuid {uuid}")])
+        .collect()
 }
 
 /// `mkfs.xfs`'s arguments but for the device; without `-f`, so that its own guard stays.

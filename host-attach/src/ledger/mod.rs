@@ -90,6 +90,9 @@ pub(crate) struct Record {
     pub(crate) format: FormatPhase,
     pub(crate) mountpoint: PathBuf,
     pub(crate) device: Option<DeviceFact>,
+    /// The UUID that a copied file system is to get. Records from before copies have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fresh_uuid: Option<Uuid>,
 }
 
 impl Record {

@@ -52,6 +52,7 @@ fn record(object: &str) -> Record {
         },
         mountpoint: "/m/data-1".into(),
         device: None,
+        fresh_uuid: None,
     }
 }
 

@@ -372,6 +372,7 @@ impl Disk {
                 format_grant: self.grant.clone(),
             },
             filesystem: self.spec.clone(),
+            fresh_uuid: None,
         }
     }
 
@@ -395,6 +396,9 @@ impl Disk {
             identity: Some(self.identity()),
             filesystem: Some(self.spec.clone()),
             format_grant: self.grant.clone(),
+            fresh_uuid: None,
+            limits: storage_core::Limits::default(),
+            holder: None,
             attributes: storage_core::Labels::default(),
             state: VolumeState::Ready,
             ownership: Ownership::Recorded,

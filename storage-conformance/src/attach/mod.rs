@@ -59,6 +59,7 @@ impl Scene {
             object: volume.object.clone(),
             access: access.clone(),
             filesystem: volume.filesystem.clone().expect("recorded at create"),
+            fresh_uuid: volume.fresh_uuid,
         };
         self.host.attach(request).await
     }

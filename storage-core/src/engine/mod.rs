@@ -8,6 +8,7 @@
 mod background;
 mod builder;
 mod callers;
+mod copy;
 mod doubts;
 mod fleet;
 mod inventory;
@@ -126,9 +127,9 @@ impl Engine {
     ///
     /// # Errors
     /// `Unavailable` while an array that may hold the name does not answer; `AlreadyExists` for
-    /// another size; `FailedPrecondition` when a destroyed volume still has the name;
-    /// `ResourceExhausted` when no array can take it, with every array's reason; `Timeout` when
-    /// the deadline passes: repeat the call.
+    /// another size, source or limits; `FailedPrecondition` when a destroyed volume still has the name;
+    /// `ResourceExhausted` when no array can take it, with every array's reason; `NotFound` when
+    /// there is no such source to copy; `Timeout` when the deadline passes: repeat the call.
     pub async fn create(
         &self,
         name: VolumeName,
@@ -146,6 +147,16 @@ impl Engine {
     #[must_use]
     pub fn known(&self, name: &VolumeName) -> Option<Volume> {
         self.shared.known.get(name).map(|located| located.volume)
+    }
+
+    /// As [`Self::known`], with the array that the volume is on.
+    #[must_use]
+    pub fn known_handle(&self, name: &VolumeName) -> Option<VolumeHandle> {
+        let located = self.shared.known.get(name)?;
+        Some(VolumeHandle {
+            volume: located.volume,
+            backend: Arc::clone(&located.member.backend),
+        })
     }
 
     /// The volume of that name, asking the arrays. `None` is certain.

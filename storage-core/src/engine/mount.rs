@@ -189,6 +189,7 @@ async fn attach(shared: &Shared, located: &Located, access: Access) -> Result<Pa
         object: volume.object.clone(),
         access,
         filesystem,
+        fresh_uuid: volume.fresh_uuid,
     };
     let attachment = match shared.attacher.attach(request).await {
         Ok(outcome) => outcome.into_inner(),

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::attach::AttachmentState;
 use crate::backend::{CreateVolume, DeleteVolume, ExpandVolume};
 use crate::engine::Shared;
+use crate::engine::copy::{self, Copy};
 use crate::engine::fleet::{Located, Lookup};
 use crate::error::{Error, ErrorKind, Result};
 use crate::label::Labels;
@@ -110,7 +111,11 @@ pub(crate) async fn create(
     if let Some(located) = destroyed {
         return Err(name_destroyed(&name, &located));
     }
-    place(&shared, name, options).await
+    let copy = match &options.source {
+        Some(source) => Some(Copy::of(&shared, source, &options).await?),
+        None => None,
+    };
+    place(&shared, name, options, copy).await
 }
 
 fn name_destroyed(name: &VolumeName, located: &Located) -> Error {
@@ -125,49 +130,59 @@ fn name_destroyed(name: &VolumeName, located: &Located) -> Error {
     .with_context("volume", name.as_str())
 }
 
-/// Whether an existing volume answers a create with these options.
+/// Whether an existing volume answers a create with these options. What they do not say may be
+/// anything.
 fn compatible(volume: &Volume, options: &VolumeOptions, located: &Located) -> Result<()> {
-    let Some(wanted) = options.size else {
-        return Ok(());
+    let differs = |what: String| {
+        Err(Error::new(ErrorKind::AlreadyExists, what).with_context("volume", volume.name.as_str()))
     };
-    let rounded = located.member.backend.capabilities().round(wanted)?;
-    if rounded == volume.size {
-        return Ok(());
+    if let Some(wanted) = options.size {
+        let rounded = located.member.backend.capabilities().round(wanted)?;
+        if rounded != volume.size {
+            let has = volume.size;
+            return differs(format!(
+                "the volume exists with {has}, and {wanted} was asked for"
+            ));
+        }
     }
-    Err(Error::new(
-        ErrorKind::AlreadyExists,
-        format!(
-            "the volume exists with {}, and {wanted} was asked for",
-            volume.size
-        ),
-    )
-    .with_context("volume", volume.name.as_str()))
+    if let Some(source) = &options.source
+        && !copy::is_copy_of(volume, source)
+    {
+        let made = copy::origin(volume).unwrap_or("nothing");
+        return differs(format!(
+            "the volume exists as a copy of {made}, and one of {source} was asked for"
+        ));
+    }
+    if !options.limits.is_empty() && options.limits != volume.limits {
+        return differs(format!(
+            "the volume exists with the limits {}, and {} was asked for",
+            volume.limits, options.limits
+        ));
+    }
+    Ok(())
 }
 
-/// Tries the arrays in the selector's order until one makes the volume.
+/// Tries the arrays in the selector's order until one makes the volume. A copy can be on its
+/// source's array alone.
 async fn place(
     shared: &Shared,
     name: VolumeName,
     options: VolumeOptions,
+    copy: Option<Copy>,
 ) -> Result<Outcome<Volume>> {
-    let size = options.size.unwrap_or(shared.settings.default_size);
-    let minimum = options.filesystem.kind.size_min();
-    if size < minimum {
-        return Err(Error::new(
-            ErrorKind::OutOfRange,
-            format!(
-                "{size} is too small for {}: it needs at least {minimum}",
-                options.filesystem.kind
-            ),
-        )
-        .with_context("volume", name.as_str()));
-    }
     let request = PlacementRequest {
+        size: size_of(shared, &name, &options, copy.as_ref())?,
         name: name.clone(),
-        size,
         selector: options.selector.clone(),
+        limits: options.limits,
+        copy: copy.is_some(),
     };
-    let decision = shared.selector.select(&request, &candidates(shared).await);
+    let mut candidates = candidates(shared).await;
+    if let Some(copy) = &copy {
+        let home = copy.member.backend.endpoint();
+        candidates.retain(|candidate| candidate.endpoint == home);
+    }
+    let decision = shared.selector.select(&request, &candidates);
     let explanation = decision.explain();
     tracing::info!(volume = %name, decision = %explanation, "placement decided");
     let mut refusals = Vec::new();
@@ -175,9 +190,16 @@ async fn place(
         let Some(member) = shared.fleet.by_endpoint(endpoint) else {
             continue;
         };
-        let attempt = attempt(shared, &request, &options, &explanation);
-        member.place(size);
-        match member.backend.create(attempt).await {
+        let mut attempt = attempt(shared, &request, &options, &explanation);
+        member.place(request.size);
+        let made = match &copy {
+            None => member.backend.create(attempt).await,
+            Some(copy) => {
+                copy.note(&mut attempt);
+                copy.make(&member, attempt).await
+            }
+        };
+        match made {
             Ok(outcome) => {
                 let located = Located {
                     volume: outcome.get().clone(),
@@ -199,6 +221,38 @@ async fn place(
         }
     }
     Err(nobody(&name, &explanation, refusals))
+}
+
+/// The size to ask for.
+fn size_of(
+    shared: &Shared,
+    name: &VolumeName,
+    options: &VolumeOptions,
+    copy: Option<&Copy>,
+) -> Result<Size> {
+    if let Some(copy) = copy {
+        let source = copy.source.size();
+        let wanted = options.size.unwrap_or(source);
+        if wanted >= source {
+            return Ok(wanted);
+        }
+        return Err(Error::new(
+            ErrorKind::OutOfRange,
+            format!("{wanted} is less than its source has: {source}"),
+        )
+        .with_context("volume", name.as_str()));
+    }
+    let size = options.size.unwrap_or(shared.settings.default_size);
+    let kind = options.filesystem.kind;
+    let minimum = kind.size_min();
+    if size >= minimum {
+        return Ok(size);
+    }
+    Err(Error::new(
+        ErrorKind::OutOfRange,
+        format!("{size} is too small for {kind}: it needs at least {minimum}"),
+    )
+    .with_context("volume", name.as_str()))
 }
 
 const fn keeps_the_name(kind: ErrorKind) -> bool {
@@ -239,6 +293,7 @@ fn attempt(
             filesystem: options.filesystem.kind,
             uuid: Uuid::new_v4(),
         }),
+        limits: options.limits,
         attributes,
         nonce: Uuid::new_v4(),
     }

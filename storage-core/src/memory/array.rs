@@ -11,8 +11,10 @@ use uuid::Uuid;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filesystem::FilesystemSpec;
 use crate::label::Labels;
+use crate::limits::Limits;
 use crate::name::VolumeName;
 use crate::size::Size;
+use crate::snapshot::SnapshotName;
 use crate::volume::{ArrayId, FormatGrant, VolumeState};
 
 /// What the array keeps of our own about an object (the tags of a real one).
@@ -23,6 +25,7 @@ pub(super) struct Record {
     pub(super) filesystem: FilesystemSpec,
     pub(super) format_grant: Option<FormatGrant>,
     pub(super) holder: Option<(String, Uuid)>,
+    pub(super) fresh_uuid: Option<Uuid>,
     pub(super) attributes: Labels,
 }
 
@@ -36,6 +39,19 @@ pub(super) struct Object {
     pub(super) record: Option<Record>,
     pub(super) hosts: Vec<String>,
     /// The file system on the "device", if one was made.
+    pub(super) content: Option<Uuid>,
+    pub(super) limits: Limits,
+}
+
+/// A copy of a volume at a moment.
+#[derive(Clone, Debug)]
+pub(super) struct Frozen {
+    pub(super) id: String,
+    pub(super) volume: String,
+    pub(super) name: SnapshotName,
+    pub(super) size: Size,
+    pub(super) created_ms: u64,
+    pub(super) destroyed: bool,
     pub(super) content: Option<Uuid>,
 }
 
@@ -52,6 +68,8 @@ pub struct MemoryArray {
     serial: AtomicU64,
     formats: AtomicU64,
     objects: Mutex<BTreeMap<String, Object>>,
+    /// By id. Where both are locked, `objects` is first.
+    frozen: Mutex<BTreeMap<String, Frozen>>,
 }
 
 impl MemoryArray {
@@ -69,6 +87,7 @@ impl MemoryArray {
             serial: AtomicU64::new(0),
             formats: AtomicU64::new(0),
             objects: Mutex::new(BTreeMap::new()),
+            frozen: Mutex::new(BTreeMap::new()),
         })
     }
 
@@ -232,6 +251,16 @@ impl MemoryArray {
         self.capacity
     }
 
+    /// A number that counts up, and the id of an object made from it.
+    pub(super) fn next_id(&self) -> (u64, String) {
+        let serial = self.serial.fetch_add(1, Ordering::SeqCst) + 1;
+        (serial, format!("{serial:024X}"))
+    }
+
+    pub(super) fn frozen(&self) -> MutexGuard<'_, BTreeMap<String, Frozen>> {
+        self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Object>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -251,9 +280,9 @@ impl MemoryArray {
                     .with_context("object", object),
             );
         }
-        let serial = self.serial.fetch_add(1, Ordering::SeqCst) + 1;
+        let (serial, id) = self.next_id();
         let made = Object {
-            id: format!("{serial:024X}"),
+            id,
             object: object.to_owned(),
             size,
             created_ms: serial,
@@ -261,6 +290,7 @@ impl MemoryArray {
             record,
             hosts: Vec::new(),
             content: None,
+            limits: Limits::default(),
         };
         objects.insert(key, made.clone());
         Ok(made)
@@ -325,6 +355,15 @@ impl MemoryArray {
         })?;
         self.formats.fetch_add(1, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// A host gives the file system that is there another UUID.
+    pub(super) fn renew(&self, id: &str, host: &str, uuid: Uuid) -> Result<()> {
+        self.change(id, |object| {
+            connected(object, host)?;
+            object.content = object.content.map(|_| uuid);
+            Ok(())
+        })
     }
 }
 

@@ -70,7 +70,10 @@ impl MemoryAttacher {
             array.content(object, &access.grant.host)?,
             &access.format_grant,
         ) {
-            (Some(_), _) => Ok(()),
+            (Some(_), _) => match request.fresh_uuid {
+                Some(uuid) => array.renew(object, &access.grant.host, uuid),
+                None => Ok(()),
+            },
             (None, Some(grant)) => array.format(object, &access.grant.host, grant.uuid),
             (None, None) => Err(Error::new(
                 ErrorKind::FailedPrecondition,

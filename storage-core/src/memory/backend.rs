@@ -12,8 +12,10 @@ use crate::backend::{
     PublishVolume, UnpublishVolume, VolumeKey, VolumePage,
 };
 use crate::capability::{Capabilities, Telemetry};
+use crate::clone::Clones;
 use crate::error::{Error, ErrorKind, Result};
 use crate::label::Labels;
+use crate::limits::LimitRanges;
 use crate::memory::array::{MemoryArray, Object, Record, gone};
 use crate::name::{
     NameRules, Namespace, VolumeName, is_reserved, object_names, plain_name, tentative_name,
@@ -21,6 +23,7 @@ use crate::name::{
 };
 use crate::outcome::Outcome;
 use crate::size::Size;
+use crate::snapshot::Snapshots;
 use crate::volume::{DeviceIdentity, Ownership, Volume, VolumeId, VolumeState};
 
 /// Volumes a page of a listing holds when the caller does not say.
@@ -30,17 +33,31 @@ const PAGE: usize = 1000;
 const SIZE_MIN: Size = Size::from_bytes(1 << 20);
 const SIZE_MAX: Size = Size::from_bytes(1 << 52);
 
+/// As a FlashArray's.
+const LIMITS: LimitRanges = LimitRanges {
+    iops: 100..=100_000_000,
+    bandwidth: 1_048_576..=549_755_813_888,
+};
+
 const RULES: NameRules = NameRules {
     max_length: 63,
     allowed: |c| c.is_ascii_alphanumeric() || c == '-' || c == '_',
     case_insensitive: true,
 };
 
+/// What a copy begins with.
+pub(super) struct Original {
+    /// The file system that is copied.
+    pub(super) content: Option<Uuid>,
+    /// The UUID that it is to get.
+    pub(super) fresh_uuid: Uuid,
+}
+
 /// A view of a [`MemoryArray`].
 #[derive(Debug)]
 pub struct MemoryBackend {
-    array: Arc<MemoryArray>,
-    namespace: Namespace,
+    pub(super) array: Arc<MemoryArray>,
+    pub(super) namespace: Namespace,
     labels: Labels,
 }
 
@@ -76,6 +93,12 @@ impl MemoryBackend {
             identity: Some(identity(object)),
             filesystem: record.map(|record| record.filesystem.clone()),
             format_grant: record.and_then(|record| record.format_grant.clone()),
+            fresh_uuid: record.and_then(|record| record.fresh_uuid),
+            limits: object.limits,
+            holder: record
+                .and_then(|record| record.holder.as_ref())
+                .filter(|_| !object.hosts.is_empty())
+                .map(|(host, _)| host.clone()),
             attributes: record
                 .map(|record| record.attributes.clone())
                 .unwrap_or_default(),
@@ -128,8 +151,58 @@ impl MemoryBackend {
         }
     }
 
+    /// Makes a volume, blank or as a copy of `original`.
+    pub(super) fn make(
+        &self,
+        request: CreateVolume,
+        original: Option<Original>,
+    ) -> Result<Outcome<Volume>> {
+        let size = self.capabilities().round(request.size)?;
+        LIMITS.check(&request.limits)?;
+        let tentative = tentative_name(&self.namespace, request.nonce);
+        let record = Record {
+            namespace: self.namespace.as_str().to_owned(),
+            name: request.name.clone(),
+            filesystem: request.filesystem,
+            format_grant: request.format_grant,
+            holder: None,
+            fresh_uuid: original.as_ref().map(|original| original.fresh_uuid),
+            attributes: request.attributes,
+        };
+        if let Some(existing) = self.by_name(&request.name)? {
+            return Ok(Outcome::AlreadySo(existing));
+        }
+        let made = self.array.insert(&tentative, size, Some(record))?;
+        self.array.change(&made.id, |object| {
+            object.limits = request.limits;
+            object.content = original.and_then(|original| original.content);
+            Ok(())
+        })?;
+        self.commit(&made.id, &request.name, &tentative)
+    }
+
+    /// Gives the volume its name, or finds who has it.
+    fn commit(&self, id: &str, name: &VolumeName, tentative: &str) -> Result<Outcome<Volume>> {
+        let names = object_names(&self.namespace, name, &RULES);
+        for object in names.iter() {
+            if self.array.rename(id, object, VolumeState::Ready).is_ok() {
+                let volume = self.by_name(name)?.ok_or_else(gone)?;
+                return Ok(Outcome::Done(volume));
+            }
+            if let Some(existing) = self.by_name(name)? {
+                self.array.rename(id, tentative, VolumeState::Destroyed)?;
+                return Ok(Outcome::AlreadySo(existing));
+            }
+        }
+        self.array.rename(id, tentative, VolumeState::Destroyed)?;
+        Err(Error::new(
+            ErrorKind::AlreadyExists,
+            "the array has other objects under this name",
+        ))
+    }
+
     /// Whether another namespace's record says that the object is not ours to touch.
-    fn is_foreign(&self, object: &Object) -> bool {
+    pub(super) fn is_foreign(&self, object: &Object) -> bool {
         let record = object.record.as_ref();
         record.is_some_and(|record| record.namespace != self.namespace.as_str())
     }
@@ -142,6 +215,13 @@ impl MemoryBackend {
                 "the object carries no record of this namespace",
             ));
         }
+        let mut frozen = self.array.frozen().clone().into_values();
+        if let Some(found) = frozen.find(|one| one.volume == object.id && !one.destroyed) {
+            return Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                format!("the volume has a snapshot, {}", found.name),
+            ));
+        }
         match object.hosts.first() {
             Some(host) => Err(Error::new(
                 ErrorKind::FailedPrecondition,
@@ -151,7 +231,7 @@ impl MemoryBackend {
         }
     }
 
-    fn by_id(&self, id: &VolumeId) -> Result<Option<Volume>> {
+    pub(super) fn by_id(&self, id: &VolumeId) -> Result<Option<Volume>> {
         if id.array() != self.array.id() {
             return Ok(None);
         }
@@ -223,48 +303,15 @@ impl Backend for MemoryBackend {
             size_step: Size::from_bytes(512),
             expand: true,
             exclusive_publish: true,
+            snapshots: true,
+            clones: true,
+            limits: Some(LIMITS),
         }
     }
 
     async fn create(&self, request: CreateVolume) -> Result<Outcome<Volume>> {
         self.array.reachable().await?;
-        let size = self.capabilities().round(request.size)?;
-        let tentative = tentative_name(&self.namespace, request.nonce);
-        let record = Record {
-            namespace: self.namespace.as_str().to_owned(),
-            name: request.name.clone(),
-            filesystem: request.filesystem,
-            format_grant: request.format_grant,
-            holder: None,
-            attributes: request.attributes,
-        };
-        if let Some(existing) = self.by_name(&request.name)? {
-            return Ok(Outcome::AlreadySo(existing));
-        }
-        let made = self.array.insert(&tentative, size, Some(record))?;
-        let names = object_names(&self.namespace, &request.name, &RULES);
-        let candidates = std::iter::once(names.preferred).chain(names.alternative);
-        for object in candidates {
-            if self
-                .array
-                .rename(&made.id, &object, VolumeState::Ready)
-                .is_ok()
-            {
-                let volume = self.by_name(&request.name)?.ok_or_else(gone)?;
-                return Ok(Outcome::Done(volume));
-            }
-            if let Some(existing) = self.by_name(&request.name)? {
-                self.array
-                    .rename(&made.id, &tentative, VolumeState::Destroyed)?;
-                return Ok(Outcome::AlreadySo(existing));
-            }
-        }
-        self.array
-            .rename(&made.id, &tentative, VolumeState::Destroyed)?;
-        Err(Error::new(
-            ErrorKind::AlreadyExists,
-            "the array has other objects under this name",
-        ))
+        self.make(request, None)
     }
 
     async fn get(&self, key: VolumeKey) -> Result<Option<Volume>> {
@@ -542,5 +589,13 @@ impl Backend for MemoryBackend {
             capacity: self.array.capacity(),
             used: Size::from_bytes(used),
         })
+    }
+
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        Some(self)
+    }
+
+    fn clones(&self) -> Option<&dyn Clones> {
+        Some(self)
     }
 }

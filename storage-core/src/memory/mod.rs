@@ -4,6 +4,7 @@
 mod array;
 mod attacher;
 mod backend;
+mod copies;
 
 pub use array::MemoryArray;
 pub use attacher::MemoryAttacher;

@@ -13,8 +13,8 @@ use crate::name::VolumeName;
 use crate::select::{Candidate, Decision, PlacementRequest, Rejection, Selector, Verdict};
 use crate::size::Size;
 
-/// Filters in this order, the first that fails naming the reason: attachable, reachable, not draining, labels,
-/// size limits, room. What passes is scored by the share of its capacity that is left after
+/// Filters in this order, the first that fails naming the reason: attachable, reachable, not
+/// draining, labels, size, capabilities (copies, limits), room. What passes is scored by the share of its capacity that is left after
 /// placing, headroom not counted as left; equal scores are ordered by a rendezvous hash of volume
 /// name and endpoint, so that many volumes spread over equal arrays and one volume always meets
 /// the same order.
@@ -96,6 +96,7 @@ fn judge(request: &PlacementRequest, candidate: &Candidate) -> Result<u32, Rejec
         .capabilities
         .round(request.size)
         .map_err(|error| Rejection::Size(error.message().to_owned()))?;
+    lacks(request, candidate).map_or(Ok(()), |why| Err(Rejection::Capability(why)))?;
     let headroom = Size::from_bytes(telemetry.capacity.bytes().div_ceil(HEADROOM_PARTS));
     // Nothing is available where more is taken than there is: that is a full array, no overflow.
     let available = telemetry.free().checked_sub(headroom).unwrap_or_default();
@@ -107,6 +108,23 @@ fn judge(request: &PlacementRequest, candidate: &Candidate) -> Result<u32, Rejec
             Ok(share(left, telemetry.capacity))
         }
         None => Err(Rejection::Full { available, wanted }),
+    }
+}
+
+/// What the array cannot do that the volume needs.
+fn lacks(request: &PlacementRequest, candidate: &Candidate) -> Option<String> {
+    if request.copy && !candidate.capabilities.clones {
+        return Some("it cannot copy volumes".to_owned());
+    }
+    if request.limits.is_empty() {
+        return None;
+    }
+    match &candidate.capabilities.limits {
+        None => Some("it cannot limit what a volume does".to_owned()),
+        Some(ranges) => {
+            let refused = ranges.check(&request.limits).err()?;
+            Some(refused.message().to_owned())
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use proptest::{prop_assert, prop_assert_eq};
 use super::DefaultSelector;
 use crate::access::Protocol;
 use crate::capability::{Capabilities, Telemetry};
+use crate::limits::Limits;
 use crate::name::VolumeName;
 use crate::select::{Candidate, PlacementRequest, Rejection, Selector};
 use crate::size::Size;
@@ -24,6 +25,9 @@ fn candidate(endpoint: &str, capacity_gib: u32, used_gib: u32) -> Candidate {
             size_step: Size::from_bytes(512),
             expand: true,
             exclusive_publish: true,
+            snapshots: false,
+            clones: false,
+            limits: None,
         },
         telemetry: Ok(Telemetry {
             array: ArrayId::new(endpoint),
@@ -42,6 +46,8 @@ fn request(name: &str, gib: u32, selector: &str) -> PlacementRequest {
         name: VolumeName::new(name).unwrap(),
         size: Size::from_gib(gib),
         selector: selector.parse().unwrap(),
+        limits: Limits::default(),
+        copy: false,
     }
 }
 

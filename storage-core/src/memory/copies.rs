@@ -1,0 +1,202 @@
+//! Snapshots and clones of the reference backend.
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::clone::{CloneSource, CloneVolume, Clones};
+use crate::error::{Error, ErrorKind, Result};
+use crate::memory::array::{Frozen, Object, gone};
+use crate::memory::backend::{MemoryBackend, Original};
+use crate::outcome::Outcome;
+use crate::snapshot::{
+    CreateSnapshot, ListSnapshots, Snapshot, SnapshotId, SnapshotName, SnapshotPage, Snapshots,
+};
+use crate::volume::{Volume, VolumeId, VolumeState};
+
+/// Snapshots a page of a listing holds when the caller does not say.
+const PAGE: usize = 1000;
+
+/// How the answer to "where to go on" begins; the last snapshot's id follows.
+const CONTINUATION: &str = "after-snapshot:";
+
+impl MemoryBackend {
+    /// The snapshot as it is told, if its volume carries our record.
+    fn snapshot(&self, frozen: &Frozen, volume: &Object) -> Result<Option<Snapshot>> {
+        let ours = |namespace: &str| namespace == self.namespace.as_str();
+        let Some(record) = volume.record.as_ref().filter(|one| ours(&one.namespace)) else {
+            return Ok(None);
+        };
+        let array = self.array.id();
+        Ok(Some(Snapshot {
+            id: SnapshotId::new(VolumeId::new(array.clone(), frozen.id.clone())?),
+            name: frozen.name.clone(),
+            volume: VolumeId::new(array.clone(), volume.id.clone())?,
+            volume_name: record.name.clone(),
+            object: format!("{}.{}", volume.object, frozen.name),
+            size: frozen.size,
+            created_ms: Some(frozen.created_ms),
+        }))
+    }
+
+    fn usable_snapshots(&self) -> Result<Vec<Snapshot>> {
+        let objects = self.array.lock();
+        let frozen = self.array.frozen();
+        let mut snapshots = Vec::new();
+        for one in frozen.values().filter(|one| !one.destroyed) {
+            let volume = objects.values().find(|object| object.id == one.volume);
+            if let Some(volume) = volume.filter(|object| object.state == VolumeState::Ready) {
+                snapshots.extend(self.snapshot(one, volume)?);
+            }
+        }
+        Ok(snapshots)
+    }
+
+    fn found(&self, volume: &VolumeId, name: &SnapshotName) -> Result<Option<Snapshot>> {
+        let mut usable = self.usable_snapshots()?.into_iter();
+        Ok(usable.find(|one| one.volume == *volume && one.name == *name))
+    }
+
+    /// The data of the source now.
+    fn original(&self, source: &CloneSource, fresh_uuid: Uuid) -> Result<Original> {
+        let objects = self.array.lock();
+        let content = match source {
+            CloneSource::Volume(volume) => objects
+                .values()
+                .find(|object| object.id == volume.id.object())
+                .filter(|object| object.state == VolumeState::Ready && !self.is_foreign(object))
+                .map(|object| object.content),
+            CloneSource::Snapshot(snapshot) => self
+                .array
+                .frozen()
+                .get(snapshot.id.object())
+                .filter(|one| !one.destroyed)
+                .map(|one| one.content),
+        };
+        let content = content
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, "the source of the copy is gone"))?;
+        Ok(Original {
+            content,
+            fresh_uuid,
+        })
+    }
+}
+
+#[async_trait]
+impl Clones for MemoryBackend {
+    async fn clone_volume(&self, request: CloneVolume) -> Result<Outcome<Volume>> {
+        self.array.reachable().await?;
+        if request.volume.format_grant.is_some() {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "a copy never carries a format grant",
+            ));
+        }
+        if request.volume.size < request.source.size() {
+            return Err(Error::new(
+                ErrorKind::OutOfRange,
+                format!(
+                    "a copy is at least as large as its source, {}",
+                    request.source.size()
+                ),
+            ));
+        }
+        let original = self.original(&request.source, request.fresh_uuid)?;
+        self.make(request.volume, Some(original))
+    }
+}
+
+#[async_trait]
+impl Snapshots for MemoryBackend {
+    async fn create_snapshot(&self, request: CreateSnapshot) -> Result<Outcome<Snapshot>> {
+        self.array.reachable().await?;
+        if let Some(found) = self.found(&request.volume.id, &request.name)? {
+            return Ok(Outcome::AlreadySo(found));
+        }
+        let objects = self.array.lock();
+        let id = request.volume.id.object();
+        let volume = objects
+            .values()
+            .find(|object| object.id == id && object.state == VolumeState::Ready)
+            .ok_or_else(gone)?;
+        if volume.record.is_none() || self.is_foreign(volume) {
+            return Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                "the object carries no record of this namespace",
+            ));
+        }
+        let mut frozen = self.array.frozen();
+        let taken = |one: &&Frozen| {
+            let name = one.name.as_str();
+            one.volume == id && name.eq_ignore_ascii_case(request.name.as_str())
+        };
+        if let Some(other) = frozen.values().find(taken) {
+            let (kind, why) = if other.destroyed {
+                (ErrorKind::FailedPrecondition, "a destroyed snapshot")
+            } else {
+                (ErrorKind::AlreadyExists, "a snapshot of another case")
+            };
+            return Err(Error::new(kind, format!("{why} keeps the name")));
+        }
+        let (created_ms, id) = self.array.next_id();
+        let made = Frozen {
+            id: id.clone(),
+            volume: volume.id.clone(),
+            name: request.name,
+            size: volume.size,
+            created_ms,
+            destroyed: false,
+            content: volume.content,
+        };
+        let snapshot = self.snapshot(&made, volume)?.ok_or_else(gone)?;
+        frozen.insert(id, made);
+        Ok(Outcome::Done(snapshot))
+    }
+
+    async fn get_snapshot(&self, volume: &Volume, name: &SnapshotName) -> Result<Option<Snapshot>> {
+        self.array.reachable().await?;
+        self.found(&volume.id, name)
+    }
+
+    async fn list_snapshots(&self, request: ListSnapshots) -> Result<SnapshotPage> {
+        self.array.reachable().await?;
+        let after = match &request.after {
+            None => None,
+            Some(token) => Some(token.strip_prefix(CONTINUATION).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::InvalidArgument,
+                    "the listing cannot go on from there: it is no answer of this backend",
+                )
+            })?),
+        };
+        let mut snapshots = self.usable_snapshots()?;
+        let wanted = request.volume.as_ref();
+        snapshots.retain(|one| wanted.is_none_or(|volume| one.volume == *volume));
+        snapshots.retain(|one| after.is_none_or(|after| one.id.object() > after));
+        snapshots.sort_by(|one, two| one.id.cmp(&two.id));
+        let limit = request.limit.unwrap_or(PAGE).clamp(1, PAGE);
+        let more = snapshots.len() > limit;
+        snapshots.truncate(limit);
+        let last = snapshots.last().filter(|_| more);
+        let next = last.map(|last| format!("{CONTINUATION}{}", last.id.object()));
+        Ok(SnapshotPage { snapshots, next })
+    }
+
+    async fn delete_snapshot(&self, snapshot: &Snapshot) -> Result<Outcome<()>> {
+        self.array.reachable().await?;
+        let objects = self.array.lock();
+        let mut frozen = self.array.frozen();
+        let found = frozen.get_mut(snapshot.id.object());
+        let Some(found) = found.filter(|one| !one.destroyed) else {
+            return Ok(Outcome::AlreadySo(()));
+        };
+        let volume = objects.values().find(|object| object.id == found.volume);
+        if volume.is_some_and(|volume| volume.record.is_none() || self.is_foreign(volume)) {
+            return Err(Error::new(
+                ErrorKind::FailedPrecondition,
+                "the snapshot's volume carries no record of this namespace",
+            ));
+        }
+        found.destroyed = true;
+        Ok(Outcome::Done(()))
+    }
+}

@@ -1,6 +1,7 @@
 //! The program's flags, and how it logs.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
@@ -25,16 +26,21 @@ pub struct Arguments {
     #[arg(long, value_parser = absolute())]
     pub socket: Option<PathBuf>,
     /// How log lines look, on standard error.
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "FAIRLEAD_LOG_FORMAT")]
     pub log_format: LogFormat,
     /// Least important level that is logged: error, warn, info, debug, trace; or a filter such as
     /// `info,adapter_docker=debug`.
-    #[arg(long, default_value = "info", value_parser = log_filter)]
+    #[arg(long, default_value = "info", value_parser = log_filter, env = "FAIRLEAD_LOG_LEVEL")]
     pub log_level: String,
     /// Docker's data root, where it cannot be told from the daemon that calls: used to see whether
     /// this host is a member of a Swarm.
     #[arg(long)]
     pub docker_root: Option<PathBuf>,
+    /// Longest time until a call is answered, between 5 s and 110 s; what is not done by then goes on
+    /// and the repeated call joins it. Docker gives up on a managed plugin after 30 s, on any other
+    /// after 60 s or 120 s, depending on the call.
+    #[arg(long, default_value = "110s", value_parser = answer_within)]
+    pub answer_within: Duration,
 }
 
 /// How log lines look.
@@ -105,6 +111,16 @@ fn log_filter(text: &str) -> Result<String, String> {
     )
 }
 
+/// Docker waits 120 s at most; and in less than 5 s no array is asked, attached and mounted.
+fn answer_within(text: &str) -> Result<Duration, String> {
+    let limit = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let range = Duration::from_secs(5)..=Duration::from_secs(110);
+    if range.contains(&limit) {
+        return Ok(limit);
+    }
+    Err("5s to 110s".to_owned())
+}
+
 /// A driver's name becomes part of a path, and Docker's own names are `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.
 fn driver_name(text: &str) -> Result<String, String> {
     let fits = (1..=64).contains(&text.len())
@@ -145,6 +161,15 @@ mod tests {
         for words in [["--socket", "x.sock"], ["--state-dir", "./state"]] {
             let error = Arguments::try_parse_from([&["x"], &words[..]].concat()).unwrap_err();
             assert!(error.to_string().contains("has to be absolute"), "{error}");
+        }
+    }
+
+    #[test]
+    fn answers_come_within_dockers_patience() {
+        let parse = |text: &str| Arguments::try_parse_from(["x", "--answer-within", text]);
+        assert_eq!(parse("25s").unwrap().answer_within.as_secs(), 25);
+        for text in ["4s", "2m", "25", "soon", ""] {
+            assert!(parse(text).is_err(), "{text:?}");
         }
     }
 

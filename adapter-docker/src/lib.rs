@@ -32,5 +32,5 @@ mod state;
 mod swarm;
 
 pub use plugin::{OpenError, Peer, Plugin, PluginSettings, Reply};
-pub use server::{BoundSocket, Limits, PLUGIN_FOLDER, Server, SocketError, bind};
+pub use server::{BoundSocket, Limits, PLUGIN_FOLDER, PassedSocket, Server, SocketError, bind};
 pub use swarm::{Membership, SwarmProbe};

@@ -9,12 +9,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use adapter_docker::arguments::Arguments;
-use adapter_docker::{Plugin, PluginSettings, Server, SwarmProbe, bind};
+use adapter_docker::{PassedSocket, Plugin, PluginSettings, Server, SwarmProbe, bind};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use fairlead::config::{self, Config, ConfigError, Environment};
 use fairlead::fleet::{self, Fleet, Refused};
 use rustix::fs::Mode;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// `EX_USAGE` of sysexits.h.
@@ -50,13 +51,23 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    match run(&arguments, &config, began) {
+    let ended = PassedSocket::take()
+        .map_err(Into::into)
+        .and_then(|passed| run(&arguments, &config, passed, began));
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let advice = advice(&error, rustix::process::geteuid().is_root());
             complain(&format!("{error:#}{advice}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Tells the service manager, where there is one that wants to know (`sd_notify(3)`).
+fn tell_manager(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "the service manager could not be told");
     }
 }
 
@@ -113,10 +124,18 @@ fn tell_what_is_not_served(looked_up: Vec<Refused>, unseen: Vec<Refused>) {
 }
 
 #[tokio::main(worker_threads = 2)]
-async fn run(arguments: &Arguments, config: &Config, began: Instant) -> Result<()> {
+async fn run(
+    arguments: &Arguments,
+    config: &Config,
+    passed: Option<PassedSocket>,
+    began: Instant,
+) -> Result<()> {
     let path = arguments.socket();
     // First of all: from here on a daemon that starts waits for us instead of giving up.
-    let socket = bind(&path).await?;
+    let socket = match passed {
+        Some(passed) => passed.adopt(&path)?,
+        None => bind(&path).await?,
+    };
     let Fleet {
         engine,
         served,
@@ -130,6 +149,7 @@ async fn run(arguments: &Arguments, config: &Config, began: Instant) -> Result<(
         defaults: config.defaults.clone(),
         state: arguments.state_dir.clone(),
         swarm: SwarmProbe::new(arguments.docker_root.clone()),
+        answer_within: arguments.answer_within,
     };
     let plugin = Plugin::open(engine, settings).await?;
     plugin
@@ -144,9 +164,11 @@ async fn run(arguments: &Arguments, config: &Config, began: Instant) -> Result<(
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping; mounts stay mounted");
+        tell_manager(NotifyState::Stopping);
     };
     let ready_ms = began.elapsed().as_millis();
     tracing::info!(socket = %path.display(), ?served, ready_ms, "ready");
+    tell_manager(NotifyState::Ready);
     let answered = Server::new(socket, std::sync::Arc::clone(&plugin))
         .serve(stop)
         .await;

@@ -46,6 +46,8 @@ pub struct PluginSettings {
     pub state: PathBuf,
     /// Where to look for a Swarm.
     pub swarm: SwarmProbe,
+    /// Longest time until a call is answered, where Docker's own limits are not shorter.
+    pub answer_within: Duration,
 }
 
 /// Why a plugin could not begin.
@@ -90,6 +92,7 @@ pub struct Plugin {
     engine: Arc<Engine>,
     defaults: OptionDefaults,
     swarm: SwarmProbe,
+    answer_within: Duration,
     counts: MountCounts,
     names: NameCache,
     /// The last answer to List.
@@ -132,6 +135,7 @@ impl Plugin {
             engine,
             defaults: settings.defaults,
             swarm: settings.swarm,
+            answer_within: settings.answer_within,
             counts,
             names: NameCache::open(folder.join("names.json")).await,
             listing: Mutex::new(None),
@@ -178,15 +182,16 @@ impl Plugin {
     /// Answers a call.
     pub(crate) async fn call(self: Arc<Self>, call: Call, body: &[u8], peer: Peer) -> Reply {
         let began = Instant::now();
-        let quick = began + QUICK_CALL;
+        let quick = began + QUICK_CALL.min(self.answer_within);
+        let slow = began + SLOW_CALL.min(self.answer_within);
         let result = match call {
             Call::Activate => Ok(self.activate().await),
             Call::Capabilities => Ok(answer::capabilities()),
             Call::List => Ok(self.list()),
             Call::Get => self.get(body, quick).await,
-            Call::Create => self.create(body, peer, began + SLOW_CALL).await.map(done),
+            Call::Create => self.create(body, peer, slow).await.map(done),
             Call::Mount => self
-                .mount(body, began + SLOW_CALL)
+                .mount(body, slow)
                 .await
                 .map(|path| answer::mountpoint(&path)),
             Call::Unmount => self.unmount(body, quick).await.map(done),

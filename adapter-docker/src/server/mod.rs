@@ -5,6 +5,7 @@
 //! places for a bounded time.
 
 mod connection;
+mod passed;
 mod service;
 mod socket;
 mod stream;
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use passed::PassedSocket;
 pub use socket::{BoundSocket, PLUGIN_FOLDER, SocketError, bind};
 
 use crate::plugin::Plugin;

@@ -32,6 +32,12 @@ pub enum SocketError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The service manager passed what cannot be ours.
+    #[error("the service manager passed {reason}")]
+    Passed {
+        /// What, and what to do about it.
+        reason: String,
+    },
     /// The system refuses.
     #[error("the socket {} cannot be made", path.display())]
     System {
@@ -42,8 +48,8 @@ pub enum SocketError {
     },
 }
 
-/// A socket that listens. Its file goes when this is dropped, unless it is another server's by
-/// then.
+/// A socket that listens. Its file goes when this is dropped, unless it is another server's, or
+/// the service manager's.
 #[derive(Debug)]
 pub struct BoundSocket {
     pub(super) listener: UnixListener,
@@ -54,6 +60,16 @@ pub struct BoundSocket {
 pub(super) struct SocketFile {
     path: PathBuf,
     identity: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    /// A file that stays.
+    pub(super) fn of_somebody_else(path: &Path) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            identity: None,
+        }
+    }
 }
 
 impl Drop for SocketFile {

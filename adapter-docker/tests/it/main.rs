@@ -18,5 +18,6 @@ mod protocol;
 mod raw;
 mod socket;
 mod swarm;
+mod systemd;
 mod unreachable;
 mod world;

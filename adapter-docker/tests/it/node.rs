@@ -182,6 +182,7 @@ async fn open(
         defaults: OptionDefaults::default(),
         state: folder.path().to_path_buf(),
         swarm: swarm.clone(),
+        answer_within: Duration::from_secs(110),
     };
     let plugin = Plugin::open(Arc::clone(&engine), settings).await.unwrap();
     (engine, plugin)

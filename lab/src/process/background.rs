@@ -39,7 +39,7 @@ impl Program {
         let output = append(self.output.as_deref().unwrap_or(log))?;
         let child = self
             .command()
-            .stdin(Stdio::null())
+            .stdin(self.stdin_or(Stdio::null())?)
             .stdout(output)
             .stderr(errors)
             .spawn()

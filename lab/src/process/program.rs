@@ -2,8 +2,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -22,6 +24,7 @@ pub struct Program {
     pub(super) arguments: Vec<OsString>,
     pub(super) environment: Vec<(OsString, Option<OsString>)>,
     pub(super) output: Option<PathBuf>,
+    stdin: Option<Arc<OwnedFd>>,
     input: Vec<u8>,
     deadline: Duration,
 }
@@ -56,6 +59,7 @@ impl Program {
             arguments: Vec::new(),
             environment: Vec::new(),
             output: None,
+            stdin: None,
             input: Vec::new(),
             deadline: DEFAULT_DEADLINE,
         }
@@ -99,6 +103,13 @@ impl Program {
         self
     }
 
+    /// What it gets as its standard input, in place of [`Program::input`]: a socket, say.
+    #[must_use]
+    pub fn stdin(mut self, file: impl Into<OwnedFd>) -> Self {
+        self.stdin = Some(Arc::new(file.into()));
+        self
+    }
+
     /// Where [`Program::start`] sends its output, in place of the log; its errors still go there.
     #[must_use]
     pub fn output_to(mut self, path: impl Into<PathBuf>) -> Self {
@@ -121,7 +132,7 @@ impl Program {
     pub async fn run(&self) -> Result<Finished> {
         let start = Instant::now();
         let mut child = tokio::process::Command::from(self.command())
-            .stdin(Stdio::piped())
+            .stdin(self.stdin_or(Stdio::piped())?)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -169,6 +180,14 @@ impl Program {
             );
         }
         Ok(finished.stdout.trim().to_owned())
+    }
+
+    pub(super) fn stdin_or(&self, other: Stdio) -> Result<Stdio> {
+        let Some(file) = &self.stdin else {
+            return Ok(other);
+        };
+        let own = file.try_clone().context("duplicate a standard input")?;
+        Ok(Stdio::from(own))
     }
 
     #[expect(

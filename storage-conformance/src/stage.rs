@@ -224,11 +224,12 @@ pub(crate) fn request(text: &str) -> CreateVolume {
 /// Why a case that needs a half-removed volume cannot be tried.
 pub(crate) const NO_RENAME: &str = "the harness cannot rename objects past the backend";
 
-/// A volume without what changes by itself.
+/// A volume without what changes by itself, and without who holds it.
 pub(crate) fn essence(volume: &Volume) -> Volume {
     Volume {
         used: None,
         created_ms: None,
+        holder: None,
         ..volume.clone()
     }
 }

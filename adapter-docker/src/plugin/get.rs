@@ -12,10 +12,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use hyper::StatusCode;
 use serde_json::Value;
-use storage_core::{Error, ErrorKind, Result, Volume, VolumeName, VolumeState};
+use storage_core::{Error, ErrorKind, Result, Volume, VolumeHandle, VolumeName};
 use tokio::time::Instant;
 
-use super::{Plugin, Reply, answer, parse};
+use super::{Plugin, Reply, answer, parse, status};
 use crate::message::{self, ListedStatus, ListedVolume, NameRequest, VolumeAnswer};
 use crate::state::Remembered;
 
@@ -27,9 +27,6 @@ pub(super) struct Listing {
     reply: Reply,
 }
 
-/// What Get says of a volume whose remove was begun and not finished.
-const BEING_REMOVED: &str = "being removed: remove it again to finish, or mount it to keep it";
-
 impl Plugin {
     pub(super) async fn get(&self, body: &[u8], deadline: Instant) -> Result<Reply> {
         if message::is_empty(body) {
@@ -40,11 +37,11 @@ impl Plugin {
         }
         // A name that is none is refused: no volume of ours can have it.
         let name = VolumeName::new(parse::<NameRequest>(body)?.name)?;
-        if let Some(volume) = self.engine.known(&name) {
-            return Ok(self.found(&volume));
+        if let Some(handle) = self.engine.known_handle(&name) {
+            return Ok(self.found(&handle));
         }
-        Ok(match self.engine.find(&name, deadline).await {
-            Ok(Some(volume)) => self.found(&volume),
+        Ok(match self.engine.handle(&name, deadline).await {
+            Ok(Some(handle)) => self.found(&handle),
             Ok(None) => {
                 self.names.forget(&name);
                 answer::error(StatusCode::NOT_FOUND, "no such volume")
@@ -53,23 +50,23 @@ impl Plugin {
         })
     }
 
-    fn found(&self, volume: &Volume) -> Reply {
+    fn found(&self, handle: &VolumeHandle) -> Reply {
+        let volume = &handle.volume;
         self.names.remember(&volume.name, volume.created_ms, None);
-        let mut status = BTreeMap::from([
-            ("Array", Value::from(volume.array_name.as_str())),
-            ("Object", Value::from(volume.object.as_str())),
-            ("Size", Value::from(volume.size.to_string())),
-            ("ID", Value::from(volume.id.to_string())),
-        ]);
-        if let Some(filesystem) = &volume.filesystem {
-            status.insert("Filesystem", Value::from(filesystem.kind.as_str()));
-        }
-        if volume.state == VolumeState::Deleting {
-            // There, as far as Docker goes: told otherwise, it would forget the volume, and nobody
-            // could finish the remove.
-            status.insert("State", Value::from(BEING_REMOVED));
+        let mut status = status::of(handle);
+        if let Some(host) = self.host_of(volume) {
+            status.insert("Host", Value::from(host));
         }
         self.answer(&volume.name, volume.created_ms, status)
+    }
+
+    /// The host that has the volume, as far as is known without asking: this one if it is mounted
+    /// here, else the one that the array named when it was last read.
+    fn host_of(&self, volume: &Volume) -> Option<String> {
+        if self.engine.mountpoint(&volume.name).is_some() {
+            return Some(self.engine.host().object_name());
+        }
+        volume.holder.clone()
     }
 
     fn neither_found_nor_absent(&self, name: &VolumeName, error: &Error) -> Reply {

@@ -9,6 +9,7 @@ mod get;
 mod mounting;
 mod reconcile;
 mod remove;
+mod status;
 
 use std::collections::HashSet;
 use std::io;

@@ -16,7 +16,7 @@ impl Plugin {
         counts.done();
         if result.is_ok() {
             self.names.forget(&name);
-            tracing::info!(volume = %name, "removed");
+            tracing::info!(volume = %name, "removed; until the array eradicates it, `fairlead volume trash recover` brings it back");
         }
         result
     }

@@ -50,6 +50,44 @@ async fn a_volume_from_create_to_remove() {
 }
 
 #[tokio::test]
+async fn inspect_shows_array_size_labels_host_and_options() {
+    let node = Node::start().await;
+    let options = json!({
+        "size": "2GiB", "fstype": "ext4", "mountoptions": "noatime", "iops_limit": "5000",
+        "bandwidth_limit": "10M", "volume_label_selector": "hostname=a1",
+    });
+    node.call("Create", json!({"Name": "v", "Opts": options}))
+        .await
+        .ok();
+    let status = |answer: Answer| answer.ok()["Volume"]["Status"].clone();
+    let made = status(node.get("v").await);
+    assert_eq!(made["Size"], "2GiB");
+    assert_eq!(made["Filesystem"], "ext4");
+    assert_eq!(made["Labels"], json!({"hostname": "a1"}));
+    let shown = json!({
+        "mountoptions": "noatime", "iops_limit": "5000", "bandwidth_limit": "10MiB",
+        "volume_label_selector": "hostname=a1",
+    });
+    assert_eq!(made["Options"], shown);
+    assert_eq!(made["Host"], json!(null));
+
+    let mount = json!({"Name": "v", "ID": "c1"});
+    node.call("Mount", mount.clone()).await.ok();
+    let host = node.engine.host().object_name();
+    assert_eq!(status(node.get("v").await)["Host"], host);
+    node.call("Unmount", mount).await.ok();
+
+    let copy = json!({"Name": "copy", "Opts": {"source": "v"}});
+    node.call("Create", copy).await.ok();
+    let copied = status(node.get("copy").await);
+    assert_eq!(copied["Options"]["source"], "v");
+    assert_eq!(copied["Size"], "2GiB");
+    let missing = json!({"Name": "other", "Opts": {"source": "nothing"}});
+    let refused = node.call("Create", missing).await;
+    assert!(refused.error().contains("source: nothing"));
+}
+
+#[tokio::test]
 async fn requests_follow_one_another_on_a_connection() {
     let node = Node::start().await;
     node.create("v").await;

@@ -9,6 +9,7 @@
 
 mod bed;
 mod conformance;
+mod copies;
 mod crash;
 mod detach;
 mod fence;

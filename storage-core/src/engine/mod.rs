@@ -32,6 +32,7 @@ use background::Abandonment;
 pub use builder::{EngineBuilder, EngineSettings};
 pub use inventory::Inventory;
 
+use crate::access::Host;
 use crate::attach::{Attacher, Attachment, AttachmentState};
 use crate::backend::Backend;
 use crate::clock::Clock;
@@ -266,6 +267,12 @@ impl Engine {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         mounted.get(name).cloned()
+    }
+
+    /// The machine that volumes are mounted on, as arrays know it.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        self.shared.attacher.host()
     }
 
     /// What this host has attached, observed now.

@@ -1,5 +1,6 @@
 //! The engine on the reference implementations: what it promises, and what it refuses.
 
+mod copies;
 mod recovery;
 
 use std::sync::Arc;

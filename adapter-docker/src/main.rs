@@ -25,7 +25,7 @@ const USAGE: u8 = 64;
 /// server's own limit below the 10 s after which Docker kills a managed plugin.
 const ENGINE_STOP: Duration = Duration::from_secs(3);
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let began = Instant::now();
     // Whatever this process makes is nobody else's: sockets, ledgers, caches.
     let _before = rustix::process::umask(Mode::RWXG | Mode::RWXO);
@@ -136,6 +136,7 @@ async fn run(
         Some(passed) => passed.adopt(&path)?,
         None => bind(&path).await?,
     };
+    crash_points::point!("docker.start.bound");
     let Fleet {
         engine,
         served,
@@ -151,11 +152,14 @@ async fn run(
         swarm: SwarmProbe::new(arguments.docker_root.clone()),
         answer_within: arguments.answer_within,
     };
+    crash_points::point!("docker.start.assembled");
     let plugin = Plugin::open(engine, settings).await?;
+    crash_points::point!("docker.start.opened");
     plugin
         .start()
         .await
         .context("read what is attached to this host")?;
+    crash_points::point!("docker.start.started");
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let stop = async {

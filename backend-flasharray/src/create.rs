@@ -45,7 +45,9 @@ impl FlashArray {
         let size = self.capabilities().round(request.size)?;
         let tags = new_record(&self.namespace, &request)?;
         let api = self.api().await?;
+        crash_points::point!("claim.C1.volume");
         let tentative = self.make_tentative(&api, &request, size.bytes()).await?;
+        crash_points::point!("claim.C1.tags");
         if let Err(failure) = api.put_tags(&tentative.id, &tags).await {
             self.discard(&api, &tentative).await;
             return Err(nothing_claimed(failure.into()));
@@ -139,6 +141,7 @@ impl FlashArray {
     /// the volume is spared.
     async fn discard(&self, api: &Api, tentative: &WireVolume) {
         let api = api.until(Instant::now() + CLEAN_UP);
+        crash_points::point!("claim.discard");
         match api.destroy_volume(&tentative.name).await {
             Ok(()) => tracing::debug!(object = tentative.name, "tentative volume destroyed"),
             Err(failure) if failure.is(&[Refusal::Destroyed, Refusal::VolumeMissing]) => {}
@@ -219,7 +222,9 @@ impl Claim<'_> {
     async fn commit(&mut self, object: &str) -> Result<Commit> {
         let mut last = None;
         for _round in 0..COMMIT_ROUNDS {
+            crash_points::point!("claim.C3.before");
             let renamed = self.api.rename_volume(&self.tentative.name, object).await;
+            crash_points::point!("claim.C3.after");
             let failure = match renamed {
                 Ok(changed) => {
                     let mut wire = changed.unwrap_or_else(|| self.tentative.clone());

@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::api::{Api, WireVolumeKey};
 use crate::backend::FlashArray;
-use crate::error::Refusal;
+use crate::error::{Failure, Refusal};
 use crate::name::quoted;
 use crate::record::Record;
 use crate::restore::Restored;
@@ -123,6 +123,7 @@ impl FlashArray {
         let mut last = None;
         for _round in 0..ROUNDS {
             let trash = trash_name(&self.namespace, &volume.name, Uuid::new_v4());
+            crash_points::point!("delete.rename");
             let renamed = api.rename_volume_once(volume.id.object(), &trash).await;
             let Err(failure) = renamed else {
                 return Ok(Step::Done(trash));
@@ -149,12 +150,13 @@ impl FlashArray {
     /// Destroys the volume under its trash name once nobody is connected; gives that name.
     async fn destroy(&self, api: &Api, volume: &Volume, mut trash: String) -> Result<Step<String>> {
         for _round in 0..ROUNDS {
+            crash_points::point!("delete.connections");
             match self.users(api, volume, &trash).await? {
                 Some(users) if !users.is_empty() => {
                     let reason = format!("the volume is connected to {}", users.join(", "));
                     return self.refuse(api, volume, reason).await;
                 }
-                Some(_) => match api.destroy_volume(&trash).await {
+                Some(_) => match self.destroy_trash(api, &trash).await {
                     Ok(()) => return Ok(Step::Done(trash)),
                     Err(failure) if failure.is(&[Refusal::Destroyed]) => {
                         // An earlier try of this very call, or another delete.
@@ -179,6 +181,11 @@ impl FlashArray {
             ErrorKind::Busy,
             "the volume is being removed by others at the same time",
         ))
+    }
+
+    async fn destroy_trash(&self, api: &Api, trash: &str) -> Result<(), Failure> {
+        crash_points::point!("delete.destroy");
+        api.destroy_volume(trash).await
     }
 
     /// Who is connected; `None` when nothing can be told under the trash name any more.
@@ -216,6 +223,7 @@ impl FlashArray {
 
     /// Refuses with everything as it was: the volume gets its name back first.
     async fn refuse<T>(&self, api: &Api, volume: &Volume, reason: String) -> Result<Step<T>> {
+        crash_points::point!("delete.give-back");
         let message = match self.give_back(api, volume).await? {
             Restored::Now(_) | Restored::Before(_) => reason,
             Restored::Gone => return Ok(Step::Gone),

@@ -102,6 +102,7 @@ impl FlashArray {
     ) -> Result<Outcome<Access>> {
         let mut raced = false;
         for _round in 0..ROUNDS {
+            crash_points::point!("fence.host");
             let host = self.ensure_host(api, &request.host).await?;
             let mut case = Case {
                 array: self,
@@ -219,6 +220,7 @@ struct Case<'a> {
 
 impl Case<'_> {
     async fn round(&mut self) -> Result<Round> {
+        crash_points::point!("fence.F1");
         let present = Present::of(&self.connections().await?, self.host);
         if !present.alone() {
             return self.refuse(&present).await;
@@ -281,6 +283,7 @@ impl Case<'_> {
                 break;
             }
             let lun = open.swap_remove(rand::rng().random_range(..open.len()));
+            crash_points::point!("fence.F5");
             let Err(failure) = self.api.connect(object, self.host, lun).await else {
                 self.attempt.host = Some(self.host.to_owned());
                 return self.prove().await;
@@ -305,6 +308,7 @@ impl Case<'_> {
 
     /// The read-back, and the grant.
     async fn prove(&mut self) -> Result<Round> {
+        crash_points::point!("fence.F6");
         let connections = self.connections().await?;
         let present = Present::of(&connections, self.host);
         if !present.alone() {
@@ -327,7 +331,9 @@ impl Case<'_> {
             object: self.host.to_owned(),
         };
         let id = self.request.volume.id.object();
+        crash_points::point!("fence.holder");
         self.api.put_tags(id, &[holder_tag(&holder)]).await?;
+        crash_points::point!("fence.granted");
         let access = self.access(lun, holder.nonce, record)?;
         Ok(Round::Granted(Box::new(Outcome::Done(access))))
     }
@@ -349,6 +355,7 @@ impl Case<'_> {
     /// Takes away a connection that was seen.
     async fn undo(&mut self) -> Result<()> {
         let key = WireVolumeKey::Name(self.request.volume.object.clone());
+        crash_points::point!("fence.undo");
         match self.api.disconnect(&key, self.host).await {
             Ok(()) => {}
             Err(failure) if failure.is(&[Refusal::ConnectionMissing]) => {}

@@ -130,6 +130,7 @@ impl FlashArray {
         let known = Some(asked.object.as_str()).filter(|it| !is_reserved(&self.namespace, it));
         let rest = names.iter().filter(|name| Some(*name) != known);
         for object in known.into_iter().chain(rest) {
+            crash_points::point!("restore.rename");
             let Err(failure) = api.rename_volume(&current.object, object).await else {
                 object.clone_into(&mut current.object);
                 current.state = VolumeState::Ready;

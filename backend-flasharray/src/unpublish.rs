@@ -48,6 +48,7 @@ impl FlashArray {
                 return Err(Error::new(ErrorKind::FailedPrecondition, reason));
             }
         }
+        crash_points::point!("unpublish.disconnect");
         let removed = match api.disconnect(&key, &host).await {
             Ok(()) => true,
             Err(failure) if failure.is(GONE) => {
@@ -59,6 +60,7 @@ impl FlashArray {
             }
             Err(failure) => return Err(failure.into()),
         };
+        crash_points::point!("unpublish.read-back");
         let left = self.connections_of(&api, &key).await?;
         if Present::of(&left, &host).own.is_some() {
             return Err(Error::new(

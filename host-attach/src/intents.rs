@@ -44,6 +44,7 @@ impl Intents {
     }
 
     pub(crate) fn put(&self, held: &HeldVolume) -> Result<()> {
+        crash_points::point!("intents.before");
         let path = self.path(&held.volume);
         let temporary = path.with_extension("tmp");
         let intent = Intent {
@@ -68,14 +69,20 @@ impl Intents {
             .map_err(failed)?;
         file.write_all(&text).map_err(failed)?;
         file.sync_all().map_err(failed)?;
+        crash_points::point!("intents.temporary");
         fs::rename(&temporary, &path).map_err(failed)?;
+        crash_points::point!("intents.renamed");
         self.sync()
     }
 
     pub(crate) fn remove(&self, volume: &VolumeId) -> Result<()> {
         let path = self.path(volume);
+        crash_points::point!("intents.remove");
         match fs::remove_file(&path) {
-            Ok(()) => self.sync(),
+            Ok(()) => {
+                crash_points::point!("intents.removed");
+                self.sync()
+            }
             Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(io_error("removing an intention", &path, source)),
         }

@@ -142,6 +142,7 @@ impl Runner {
         let mut child = self
             .spawn(&path, arguments)
             .map_err(|source| call_error(format_args!("starting {}", tool.name()), source))?;
+        crash_points::point!("tool.started", tool.name());
         let outcome = supervise(&mut child, patience);
         let output = outcome
             .map_err(|source| call_error(format_args!("running {}", tool.name()), source))?;

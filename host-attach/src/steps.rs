@@ -47,6 +47,30 @@ pub enum Step {
     Forget,
 }
 
+impl fmt::Display for Step {
+    /// A stable name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Record => "record",
+            Self::Connect => "connect",
+            Self::Inspect => "inspect",
+            Self::Format => "format",
+            Self::Check => "check",
+            Self::MakeMountpoint => "make-mountpoint",
+            Self::Mount => "mount",
+            Self::Grow => "grow",
+            Self::ShutDown => "shut-down",
+            Self::Sync => "sync",
+            Self::Unmount => "unmount",
+            Self::RemoveMountpoint => "remove-mountpoint",
+            Self::Disconnect => "disconnect",
+            Self::Forget => "forget",
+            Self::Replay => "replay",
+            Self::Renew => "renew",
+        })
+    }
+}
+
 /// Before or after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Moment {
@@ -54,6 +78,15 @@ pub enum Moment {
     Before,
     /// The step has been done.
     After,
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Before => "before",
+            Self::After => "after",
+        })
+    }
 }
 
 /// Sees every step; for tests.
@@ -94,13 +127,14 @@ impl Steps {
     }
 
     fn tell(&self, step: Step, moment: Moment) -> Result<()> {
+        crash_points::point!("host", format_args!("{step}.{moment}"));
         let Some(observer) = &self.observer else {
             return Ok(());
         };
         if self.stopped() {
             return Err(Error::new(ErrorKind::Unexpected, "stopped by the observer"));
         }
-        tracing::trace!(?step, ?moment, "host step");
+        tracing::trace!(%step, %moment, "host step");
         observer.step(step, moment).inspect_err(|_stop| {
             self.stopped.store(true, Ordering::Release);
         })

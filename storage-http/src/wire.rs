@@ -82,6 +82,7 @@ impl Wire {
         let until = deadline.min(started + self.timeouts.attempt);
         self.calls.count(name);
         trace!(endpoint = %self.endpoint, call = %name, query = %call.shown_query(), "send");
+        crash_points::point!("rest.send", name);
         let result = match timeout_at(until, self.round_trip(name, request)).await {
             Ok(result) => result,
             Err(_elapsed) => {
@@ -89,6 +90,7 @@ impl Wire {
                 Err(HttpError::maybe_sent(name, reason).timed_out())
             }
         };
+        crash_points::point!("rest.answer", name);
         drop(slot);
         let elapsed_ms = started.elapsed().as_millis();
         match &result {

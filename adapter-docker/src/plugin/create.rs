@@ -20,6 +20,7 @@ impl Plugin {
         let made = outcome.is_done();
         let volume = outcome.into_inner();
         tracing::info!(volume = %name, id = %volume.id, array = volume.array_name, made, "create");
+        crash_points::point!("docker.create.created");
         self.names.remember(&name, volume.created_ms, Some(given));
         Ok(())
     }

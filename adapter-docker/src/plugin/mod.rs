@@ -185,6 +185,7 @@ impl Plugin {
         let began = Instant::now();
         let quick = began + QUICK_CALL.min(self.answer_within);
         let slow = began + SLOW_CALL.min(self.answer_within);
+        crash_points::point!("docker.call.before", call.as_str());
         let result = match call {
             Call::Activate => Ok(self.activate().await),
             Call::Capabilities => Ok(answer::capabilities()),
@@ -202,6 +203,7 @@ impl Plugin {
         let reply = result.unwrap_or_else(|error| refused(call, body, &error));
         let elapsed_ms = began.elapsed().as_millis();
         tracing::debug!(call = call.as_str(), elapsed_ms, "answered");
+        crash_points::point!("docker.call.after", call.as_str());
         reply
     }
 

@@ -21,6 +21,7 @@ impl Plugin {
         let mut counts = self.counts.volume(&name, deadline).await?;
         let result = async {
             let mountpoint = self.engine.mount(name.clone(), deadline).await?;
+            crash_points::point!("docker.mount.mounted");
             let held =
                 counts.mounts().is_carried(&id) && self.is_held(&name, mountpoint.clone()).await;
             let counted = match counts.mounts().add(id, held) {
@@ -50,7 +51,10 @@ impl Plugin {
         let result = match counts.mounts().release(&id) {
             Released::InUse(next) => counts.save(next).await,
             Released::Last => match counts.save(super::Mounts::default()).await {
-                Ok(()) => self.unmount_now(&name, deadline).await,
+                Ok(()) => {
+                    crash_points::point!("docker.unmount.uncounted");
+                    self.unmount_now(&name, deadline).await
+                }
                 Err(error) => Err(error),
             },
             Released::UnknownId => {

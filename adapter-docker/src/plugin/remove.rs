@@ -15,6 +15,7 @@ impl Plugin {
         let result = self.remove_uncounted(&name, &mut counts, deadline).await;
         counts.done();
         if result.is_ok() {
+            crash_points::point!("docker.remove.removed");
             self.names.forget(&name);
             tracing::info!(volume = %name, "removed; until the array eradicates it, `fairlead volume trash recover` brings it back");
         }

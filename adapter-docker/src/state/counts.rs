@@ -10,7 +10,7 @@ use storage_core::{Error, ErrorKind, Namespace, Result, VolumeName, name_hash};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, timeout_at};
 
-use super::durable;
+use super::durable::{self, Kind};
 use super::mounts::Mounts;
 
 /// Version of a count's file.
@@ -146,7 +146,7 @@ impl VolumeCounts<'_> {
     pub(crate) async fn save(&mut self, mounts: Mounts) -> Result<()> {
         let (_, path) = self.counts.file(&self.name);
         let written = if mounts.is_empty() {
-            durable::remove(path).await
+            durable::remove(Kind::Counts, path).await
         } else {
             let record = Record {
                 format: FORMAT,
@@ -154,7 +154,7 @@ impl VolumeCounts<'_> {
                 mounts: mounts.clone(),
             };
             match serde_json::to_vec(&record) {
-                Ok(bytes) => durable::replace(path, bytes).await,
+                Ok(bytes) => durable::replace(Kind::Counts, path, bytes).await,
                 Err(error) => Err(io::Error::other(error)),
             }
         };

@@ -1,9 +1,28 @@
 //! Files that are either the old or the new one after a crash, never half of each.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+/// What a file is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// A volume's mount counts.
+    Counts,
+    /// The cache of names.
+    Names,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Counts => "counts",
+            Self::Names => "names",
+        })
+    }
+}
 
 /// Puts `bytes` in place of the file, and has them on disk before it returns: new file, fsync,
 /// rename, fsync of the folder (rename(2) and fsync(2) promise no less together, and no more
@@ -11,8 +30,9 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// When the file system refuses; the old content is then still there.
-pub(super) async fn replace(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
+pub(super) async fn replace(kind: Kind, path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
     blocking(move || {
+        crash_points::point!("docker.file.before", kind);
         let temporary = temporary(&path);
         let mut file = OpenOptions::new()
             .write(true)
@@ -22,8 +42,12 @@ pub(super) async fn replace(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
             .open(&temporary)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
+        crash_points::point!("docker.file.temporary", kind);
         std::fs::rename(&temporary, &path)?;
-        sync_folder(&path)
+        crash_points::point!("docker.file.renamed", kind);
+        sync_folder(&path)?;
+        crash_points::point!("docker.file.after", kind);
+        Ok(())
     })
     .await
 }
@@ -32,11 +56,19 @@ pub(super) async fn replace(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
 ///
 /// # Errors
 /// When the file system refuses.
-pub(super) async fn remove(path: PathBuf) -> io::Result<()> {
-    blocking(move || match std::fs::remove_file(&path) {
-        Ok(()) => sync_folder(&path),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+pub(super) async fn remove(kind: Kind, path: PathBuf) -> io::Result<()> {
+    blocking(move || {
+        crash_points::point!("docker.file.before", kind);
+        match std::fs::remove_file(&path) {
+            Ok(()) => {
+                crash_points::point!("docker.file.removed", kind);
+                sync_folder(&path)?;
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        crash_points::point!("docker.file.after", kind);
+        Ok(())
     })
     .await
 }

@@ -19,6 +19,7 @@ impl StateLock {
     /// # Errors
     /// `WouldBlock` when another process has it; else what the file system says.
     pub(crate) fn take(folder: &Path) -> io::Result<Self> {
+        crash_points::point!("docker.lock.before");
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -26,6 +27,7 @@ impl StateLock {
             .mode(0o600)
             .open(folder.join("lock"))?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        crash_points::point!("docker.lock.after");
         Ok(Self { _file: file })
     }
 }

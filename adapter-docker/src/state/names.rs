@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use storage_core::VolumeName;
 use tokio::sync::Notify;
 
-use super::durable;
+use super::durable::{self, Kind};
 
 /// Version of the file.
 const FORMAT: u32 = 1;
@@ -152,7 +152,7 @@ impl NameCache {
             volumes: self.lock().clone(),
         };
         let written = match serde_json::to_vec(&content) {
-            Ok(bytes) => durable::replace(self.path.clone(), bytes).await,
+            Ok(bytes) => durable::replace(Kind::Names, self.path.clone(), bytes).await,
             Err(error) => Err(io::Error::other(error)),
         };
         if let Err(error) = written {

@@ -9,6 +9,7 @@
     reason = "test code: a failed expectation is a failed test"
 )]
 
+mod crash;
 mod docker;
 mod hostile;
 mod mounting;

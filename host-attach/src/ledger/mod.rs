@@ -163,6 +163,7 @@ impl Ledger {
             .open(&lock_path)
             .map_err(|source| io_error("opening the lock", &lock_path, source))?;
         take_lock(&lock, state)?;
+        crash_points::point!("ledger.locked");
         let folder = state.join("ledger");
         make_private_folder(&folder)?;
         let ledger = Self {
@@ -274,7 +275,9 @@ impl Ledger {
             .map_err(failed)?;
         file.write_all(text.as_bytes()).map_err(failed)?;
         file.sync_all().map_err(failed)?;
+        crash_points::point!("ledger.temporary");
         fs::rename(&temporary, &path).map_err(failed)?;
+        crash_points::point!("ledger.renamed");
         self.sync_folder()
     }
 
@@ -285,7 +288,10 @@ impl Ledger {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 Err(io_error("removing a ledger record", &path, source))
             }
-            _ => self.sync_folder(),
+            _ => {
+                crash_points::point!("ledger.removed");
+                self.sync_folder()
+            }
         }
     }
 

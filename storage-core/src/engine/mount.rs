@@ -60,6 +60,7 @@ async fn mount_located(shared: &Shared, mut located: Located) -> Result<PathBuf>
             .await?
             .into_inner();
     }
+    crash_points::point!("mount.located");
     release_namesakes(shared, &located).await?;
     if let Some(mountpoint) = already_mounted(shared, &located).await? {
         return Ok(mountpoint);
@@ -67,7 +68,9 @@ async fn mount_located(shared: &Shared, mut located: Located) -> Result<PathBuf>
     shared
         .attacher
         .supports(located.member.backend.capabilities().protocol)?;
+    crash_points::point!("fence.F0.before");
     shared.attacher.prepare(&located.volume).await?;
+    crash_points::point!("fence.F0.after");
     let request = PublishVolume {
         volume: located.volume.clone(),
         host: shared.attacher.host().clone(),
@@ -76,14 +79,20 @@ async fn mount_located(shared: &Shared, mut located: Located) -> Result<PathBuf>
     };
     let held = held(&located.volume);
     shared.attacher.intend(&held).await?;
+    crash_points::point!("mount.intended");
     let mountpoint = match located.member.backend.publish(request).await {
-        Ok(access) => attach(shared, &located, access.into_inner()).await?,
+        Ok(access) => {
+            crash_points::point!("mount.published");
+            attach(shared, &located, access.into_inner()).await?
+        }
         Err(error) => {
             doubt(shared, &held, &error).await;
             return Err(error);
         }
     };
+    crash_points::point!("mount.attached");
     shared.settled(&held.volume).await;
+    crash_points::point!("mount.settled");
     Ok(mountpoint)
 }
 
@@ -200,6 +209,7 @@ async fn attach(shared: &Shared, located: &Located, access: Access) -> Result<Pa
     };
     shared.known.remember(located);
     if attachment.formatted && granted {
+        crash_points::point!("mount.grant-to-withdraw");
         withdraw_grant(located).await;
     }
     Ok(attachment.mountpoint)
@@ -273,6 +283,7 @@ pub(crate) async fn release(shared: &Shared, attachment: &Attachment) -> Result<
     if attachment.state != AttachmentState::Released {
         let _detached = shared.attacher.detach(&attachment.volume).await?;
     }
+    crash_points::point!("unmount.detached");
     match shared.finish_release(attachment).await {
         Ok(()) => Ok(()),
         Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
@@ -293,7 +304,10 @@ impl Shared {
             object: attachment.object.clone(),
         };
         self.unpublish(&held).await?;
-        self.attacher.forget(&attachment.volume).await
+        crash_points::point!("unmount.unpublished");
+        self.attacher.forget(&attachment.volume).await?;
+        crash_points::point!("unmount.forgotten");
+        Ok(())
     }
 
     /// Takes away a connection in doubt, if nothing on this host uses the volume: neither by its

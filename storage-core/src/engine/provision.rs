@@ -97,7 +97,9 @@ pub(crate) async fn create(
     name: VolumeName,
     options: VolumeOptions,
 ) -> Result<Outcome<Volume>> {
+    crash_points::point!("claim.C0.before");
     let lookup = shared.fleet.look_up_everywhere(&name).await;
+    crash_points::point!("claim.C0.after");
     let destroyed = lookup.destroyed();
     if let Some(located) = lookup.single(&name)? {
         if located.volume.state != VolumeState::Ready {
@@ -192,6 +194,7 @@ async fn place(
         };
         let mut attempt = attempt(shared, &request, &options, &explanation);
         member.place(request.size);
+        crash_points::point!("claim.placed");
         let made = match &copy {
             None => member.backend.create(attempt).await,
             Some(copy) => {
@@ -209,6 +212,7 @@ async fn place(
                     .fleet
                     .learn(located.volume.id.array(), &located.member);
                 shared.known.remember(&located);
+                crash_points::point!("claim.acknowledged");
                 return Ok(outcome);
             }
             // Unknown whether the name is taken there now, or known that it is (a namesake that
@@ -348,7 +352,9 @@ pub(crate) async fn remove(shared: Arc<Shared>, name: VolumeName) -> Result<Outc
         let request = DeleteVolume {
             volume: located.volume.clone(),
         };
+        crash_points::point!("delete.located");
         let deleted = located.member.backend.delete(request).await?;
+        crash_points::point!("delete.deleted");
         shared.known.forget(&name, &located.volume.id);
         if deleted.is_done() {
             return Ok(deleted);

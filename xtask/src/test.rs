@@ -19,6 +19,15 @@ pub(crate) fn run(long: bool) -> Result<bool> {
     steps.run("build", || {
         cargo_step(&["build", "--workspace", "--bins", "--examples"])
     });
+    // and one starts the plugin that kills itself where it is told to
+    steps.run("build with crash points", || {
+        cargo_step(&[
+            "build",
+            "--workspace",
+            "--bin=fairlead-docker-armed",
+            "--features=adapter-docker/crash-points",
+        ])
+    });
     steps.run_counting("tests", |counts| {
         let targets = ["--lib", "--bins", "--tests"];
         run_tests(&targets, long, counts)

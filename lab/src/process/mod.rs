@@ -11,6 +11,6 @@ mod descendants;
 mod program;
 
 pub use background::Guard;
-pub use binary::find_binary;
+pub use binary::{armed_plugin, find_binary};
 pub use descendants::{ProcessInfo, descendants_of, kill_9, processes, wait_gone};
 pub use program::{Finished, Program};

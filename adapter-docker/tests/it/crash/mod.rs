@@ -3,4 +3,5 @@
 //! The plugin's own program in its armed build (see the crate `crash-points`), on its socket, over
 //! simulated arrays and this machine's kernel.
 
+mod absent;
 mod index;

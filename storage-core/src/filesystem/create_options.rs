@@ -25,14 +25,18 @@ type Allowed = (&'static str, Shape);
 
 const SWITCH: Value = Value::OneOf(&["0", "1"]);
 
+/// File systems with blocks larger than a page cannot be mounted by the kernels of today's
+/// distributions, and XFS with checksums has blocks of 1 KiB at least (mkfs.xfs(8)).
+const BLOCK: Value = Value::PowerOfTwo(1024, 4096);
+
 const EXT4: [Allowed; 13] = [
     ("-q", Shape::Plain(Value::None)),
-    ("-b", Shape::Plain(Value::Number)),
+    ("-b", Shape::Plain(BLOCK)),
     ("-C", Shape::Plain(Value::Size)),
     ("-g", Shape::Plain(Value::Number)),
     ("-G", Shape::Plain(Value::Number)),
     ("-i", Shape::Plain(Value::Number)),
-    ("-I", Shape::Plain(Value::Number)),
+    ("-I", Shape::Plain(Value::PowerOfTwo(128, 4096))),
     ("-m", Shape::Plain(Value::Decimal)),
     ("-N", Shape::Plain(Value::Number)),
     (
@@ -103,7 +107,7 @@ const FEATURES: [&str; 24] = [
 const XFS: [Allowed; 8] = [
     ("-q", Shape::Plain(Value::None)),
     ("-K", Shape::Plain(Value::None)),
-    ("-b", Shape::Keys(&[("size", Value::Size)])),
+    ("-b", Shape::Keys(&[("size", BLOCK)])),
     (
         "-m",
         Shape::Keys(&[
@@ -130,7 +134,7 @@ const XFS: [Allowed; 8] = [
     (
         "-i",
         Shape::Keys(&[
-            ("size", Value::Number),
+            ("size", Value::PowerOfTwo(256, 2048)),
             ("perblock", Value::Number),
             ("maxpct", Value::Number),
             ("align", SWITCH),
@@ -150,7 +154,7 @@ const XFS: [Allowed; 8] = [
             ("lazy-count", SWITCH),
         ]),
     ),
-    ("-s", Shape::Keys(&[("size", Value::Size)])),
+    ("-s", Shape::Keys(&[("size", Value::PowerOfTwo(512, 4096))])),
 ];
 
 const fn allowed(kind: Filesystem) -> &'static [Allowed] {

@@ -160,6 +160,9 @@ enum Value {
     OneOf(&'static [&'static str]),
     /// Two numbers with a colon between them.
     Pair,
+    /// A power of two within these bounds, in bytes or with `k`. What mkfs would refuse at the first
+    /// mount is refused at create.
+    PowerOfTwo(u32, u32),
 }
 
 /// Digits that a value may have: as many as 2⁶⁴ has.
@@ -179,6 +182,8 @@ impl Value {
                 None => is_number(value),
             },
             Self::OneOf(words) => words.contains(&value),
+            Self::PowerOfTwo(least, most) => bytes(value)
+                .is_some_and(|number| number.is_power_of_two() && (least..=most).contains(&number)),
             Self::Pair => value
                 .split_once(':')
                 .is_some_and(|(one, two)| is_number(one) && is_number(two)),
@@ -194,12 +199,22 @@ impl Value {
             Self::Decimal => "a number such as `5` or `0.5`".to_owned(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Pair => "two numbers such as `0:0`".to_owned(),
+            Self::PowerOfTwo(least, most) => format!("a power of two from {least} to {most}"),
         }
     }
 }
 
 fn is_number(text: &str) -> bool {
     (1..=DIGITS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A small number of bytes, with `k` in steps of 1024.
+fn bytes(text: &str) -> Option<u32> {
+    let (digits, factor) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1024),
+        None => (text, 1),
+    };
+    is_number(digits).then(|| digits.parse::<u32>().ok()?.checked_mul(factor))?
 }
 
 /// The unit letters of mkfs.xfs(8) and mke2fs(8), in both cases.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::faults::FaultPlan;
-use crate::flasharray::state::{Limits, OnDestroy};
+use crate::flasharray::state::{Limits, OnDestroy, ProtectionGroupSeed};
 use crate::flasharray::{Performance, Port};
 
 /// The file that the binary reads.
@@ -91,6 +91,9 @@ pub struct ArrayConfig {
     /// How far the array's clock is ahead (negative: behind), milliseconds.
     #[serde(default)]
     pub clock_offset_ms: i64,
+    /// Protection groups that are made when the array starts and has none of that name.
+    #[serde(default)]
+    pub protection_groups: Vec<ProtectionGroupSeed>,
     /// Faults from the start.
     #[serde(default)]
     pub faults: FaultPlan,
@@ -162,6 +165,7 @@ impl ArrayConfig {
             on_destroy: OnDestroy::default(),
             refuse_rename_to_own_name: false,
             clock_offset_ms: 0,
+            protection_groups: Vec::new(),
             faults: FaultPlan::default(),
         }
     }

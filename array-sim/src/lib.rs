@@ -22,9 +22,9 @@ pub use config::{ArrayConfig, SimConfig};
 pub use events::{ConnectionEvent, ConnectionEventKind};
 pub use faults::{FaultAction, FaultKind, FaultPlan, FaultRule, LunFaultPlan};
 pub use flasharray::state::{
-    Connection, ConnectionTarget, Destroyed, Host, HostGroup, Limits, OnDestroy, Origin, Qos,
-    Snapshot, SpaceLeft, Tag, Volume,
+    Connection, ConnectionTarget, Destroyed, Host, HostGroup, Limits, OnDestroy, Origin, Pod,
+    ProtectionGroup, ProtectionGroupSeed, Qos, Snapshot, SpaceLeft, Tag, Volume, VolumeGroup,
 };
-pub use flasharray::{Performance, Port};
+pub use flasharray::{Adjustment, Performance, Port, VolumeFigures};
 pub use lun_table::{Lun, LunCounters, LunEvent, LunFaults, LunOperation, LunTable};
 pub use simulator::{Simulator, SimulatorBuilder, StartError};

@@ -1,7 +1,10 @@
 //! One simulated array, and the handle by which tests drive it.
 
+mod adjust;
+mod objects;
 mod shared;
 
+pub use objects::ConnectionInfo;
 pub(crate) use shared::Shared;
 
 use std::collections::BTreeMap;
@@ -20,8 +23,7 @@ use crate::clock::SimClock;
 use crate::config::ArrayConfig;
 use crate::events::ConnectionEvent;
 use crate::faults::{FaultKind, FaultPlan, FaultRule, Faults};
-use crate::flasharray::state::{Host, HostGroup, Snapshot, Volume};
-use crate::flasharray::{Core, Performance};
+use crate::flasharray::Core;
 use crate::lun_table::{LunOperation, LunTable};
 use crate::luns::LunMount;
 use crate::server::{Listener, reserve, serve_call};
@@ -34,22 +36,6 @@ use shared::{settings, tls};
 #[derive(Debug, Clone)]
 pub struct Array {
     pub(crate) shared: Arc<Shared>,
-}
-
-/// A connection as `/connections` lists it, by name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[non_exhaustive]
-pub struct ConnectionInfo {
-    /// The volume's name.
-    pub volume: String,
-    /// The volume's serial.
-    pub serial: String,
-    /// The host; `None` for a connection of a group without members.
-    pub host: Option<String>,
-    /// The host group, for a shared connection.
-    pub host_group: Option<String>,
-    /// LUN, or NSID for a host that speaks NVMe only.
-    pub lun: u16,
 }
 
 /// What is needed to open an array, besides its configuration.
@@ -114,6 +100,7 @@ impl Array {
                 config,
             }),
         };
+        array.seed_protection_groups()?;
         array.set_faults(array.shared.config.faults.clone());
         array.start().await?;
         Ok(array)
@@ -305,16 +292,6 @@ impl Array {
         self.shared.clock.now_ms()
     }
 
-    /// What `/arrays/performance` says from now on.
-    pub fn set_performance(&self, performance: Performance) {
-        self.shared.core().settings.performance = performance;
-    }
-
-    /// Bytes in use besides what the volumes hold, from now on.
-    pub fn set_used(&self, bytes: u64) {
-        self.shared.core().settings.used = bytes;
-    }
-
     /// The calls so far, oldest first; logins and discovery too.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
@@ -343,73 +320,6 @@ impl Array {
     #[must_use]
     pub fn connection_events(&self) -> Vec<ConnectionEvent> {
         self.shared.core().audit.all()
-    }
-
-    /// All volumes, destroyed ones too, oldest first.
-    #[must_use]
-    pub fn volumes(&self) -> Vec<Volume> {
-        self.shared.core().state.volumes.iter().cloned().collect()
-    }
-
-    /// A volume by name, ignoring case.
-    #[must_use]
-    pub fn volume(&self, name: &str) -> Option<Volume> {
-        self.shared.core().state.volumes.by_name(name).cloned()
-    }
-
-    /// All snapshots, destroyed ones too, by full name.
-    #[must_use]
-    pub fn snapshots(&self) -> BTreeMap<String, Snapshot> {
-        let core = self.shared.core();
-        let snapshots = core.state.snapshots.iter();
-        snapshots
-            .map(|snapshot| (core.state.snapshot_name(snapshot), snapshot.clone()))
-            .collect()
-    }
-
-    /// All hosts, oldest first.
-    #[must_use]
-    pub fn hosts(&self) -> Vec<Host> {
-        self.shared.core().state.hosts.iter().cloned().collect()
-    }
-
-    /// All host groups, oldest first.
-    #[must_use]
-    pub fn host_groups(&self) -> Vec<HostGroup> {
-        self.shared.core().state.groups.iter().cloned().collect()
-    }
-
-    /// All connections, by volume and host.
-    #[must_use]
-    pub fn connections(&self) -> Vec<ConnectionInfo> {
-        let core = self.shared.core();
-        let state = &core.state;
-        let mut connections: Vec<ConnectionInfo> = state
-            .connections
-            .iter()
-            .flat_map(|connection| state.sides(connection))
-            .filter_map(|side| {
-                let volume = state.volumes.get(side.connection.volume)?;
-                let host = side.host.and_then(|host| state.hosts.get(host));
-                let group = side.group.and_then(|group| state.groups.get(group));
-                Some(ConnectionInfo {
-                    volume: volume.name.clone(),
-                    serial: volume.serial.clone(),
-                    host: host.map(|host| host.name.clone()),
-                    host_group: group.map(|group| group.name.clone()),
-                    lun: side.connection.number,
-                })
-            })
-            .collect();
-        connections.sort();
-        connections
-    }
-
-    /// The file with the bytes of a volume or snapshot, by serial. It may be shorter than the
-    /// volume; what is missing reads as zeros.
-    #[must_use]
-    pub fn data_file(&self, serial: &str) -> PathBuf {
-        self.shared.core().data.path(serial)
     }
 
     /// Unmounts the LUN folder, if there is one.

@@ -17,6 +17,7 @@ use crate::events::{Audit, ConnectionEvent, ConnectionEventKind, next_order};
 use crate::lun_table::{Lun, LunTable};
 use crate::store::{DataFiles, Journal};
 
+use super::figures::VolumeFigures;
 use super::settings::Settings;
 
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Core {
     pub(crate) data: DataFiles,
     pub(crate) luns: LunTable,
     pub(crate) audit: Audit,
+    /// Given figures of volumes, by sequence number.
+    pub(crate) figures: BTreeMap<u64, VolumeFigures>,
     /// Refuse creation, as if the array were full.
     pub(crate) space: SpaceLeft,
     clock: Arc<SimClock>,
@@ -81,6 +84,7 @@ impl Core {
             data,
             luns,
             audit: Audit::default(),
+            figures: BTreeMap::new(),
             space: SpaceLeft::Enough,
             clock,
             journal,
@@ -113,6 +117,11 @@ impl Core {
         }
     }
 
+    /// The given figures of a volume; nothing where none were given.
+    pub(crate) fn figures_of(&self, volume: u64) -> VolumeFigures {
+        self.figures.get(&volume).copied().unwrap_or_default()
+    }
+
     /// Eradicates what has been destroyed for long enough.
     pub(crate) fn expire(&mut self) -> Result<(), Refusal> {
         match self.state.plan_expired(self.clock.now_ms()) {
@@ -139,8 +148,10 @@ impl Core {
             .collect();
         self.state.apply(&plan.changes);
         for change in &plan.changes {
-            if let Change::Volume(volume) = change {
-                self.luns.resize(&volume.serial, volume.provisioned);
+            match change {
+                Change::Volume(volume) => self.luns.resize(&volume.serial, volume.provisioned),
+                Change::VolumeGone(volume) => drop(self.figures.remove(volume)),
+                _ => {}
             }
         }
         for (host, before) in &before {
@@ -219,7 +230,13 @@ impl Core {
                 | Change::Snapshot(_)
                 | Change::SnapshotGone(_)
                 | Change::Group(_)
-                | Change::GroupGone(_) => {}
+                | Change::GroupGone(_)
+                | Change::Pod(_)
+                | Change::PodGone(_)
+                | Change::VolumeGroup(_)
+                | Change::VolumeGroupGone(_)
+                | Change::ProtectionGroup(_)
+                | Change::ProtectionGroupGone(_) => {}
             }
         }
         hosts

@@ -5,6 +5,7 @@
 
 mod api;
 mod core;
+mod figures;
 pub(crate) mod routes;
 mod settings;
 pub(crate) mod state;
@@ -12,5 +13,6 @@ mod view;
 
 pub(crate) use api::{Reply, Request, RestVersion};
 pub(crate) use core::Core;
+pub use figures::{Adjustment, Performance, VolumeFigures};
+pub use settings::Port;
 pub(crate) use settings::Settings;
-pub use settings::{Performance, Port};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::figures::Performance;
 use super::state::{Limits, OnDestroy};
 
 /// A target port, as `/ports` and `/network-interfaces` show it. One of `portal` (with or without
@@ -63,29 +64,6 @@ impl Port {
             enabled: true,
         }
     }
-}
-
-/// What `/arrays/performance` says. Figures are given, not measured.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Performance {
-    /// Reads per second.
-    pub reads_per_sec: u64,
-    /// Writes per second.
-    pub writes_per_sec: u64,
-    /// Bytes read per second.
-    pub read_bytes_per_sec: u64,
-    /// Bytes written per second.
-    pub write_bytes_per_sec: u64,
-    /// Latency of a read, microseconds.
-    pub usec_per_read_op: u64,
-    /// Latency of a write, microseconds.
-    pub usec_per_write_op: u64,
-    /// Time in the array's queue, microseconds.
-    pub queue_usec_per_op: u64,
-    /// Operations waiting.
-    pub queue_depth: u64,
 }
 
 /// Configuration of one array as its routes need it.

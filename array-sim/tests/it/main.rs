@@ -2,11 +2,14 @@
 
 mod client;
 mod connections;
+mod containers;
 mod faults;
+mod figures;
 mod hosts;
 mod paging;
 mod persistence;
 mod program;
+mod protection;
 mod sessions;
 mod snapshots;
 mod tags;

@@ -75,7 +75,7 @@ async fn every_answer_has_a_date_and_a_request_id() {
 #[tokio::test]
 async fn what_is_not_served_is_refused() {
     let (_simulator, _array, mut client) = one_array().await;
-    assert_eq!(client.get("pods").await.status, 404);
+    assert_eq!(client.get("file-systems").await.status, 404);
     assert_eq!(client.send("PUT", "volumes", None).await.status, 405);
     let answer = client.get("volumes?nosuch=1").await;
     let (text, _) = answer.refusal();

@@ -3,77 +3,18 @@
 
 use serde_json::{Value, json};
 
+use super::rendered::answer;
 use crate::flasharray::state::Refusal;
-use crate::flasharray::view::{ARRAY_SPACE, Usage, space as render_space};
+use crate::flasharray::view::{
+    ARRAY_SPACE, PERFORMANCE, Usage, array_performance, space as render_space,
+};
 use crate::flasharray::{Core, Port, Reply, Request, RestVersion};
-use crate::query::{self, Field, Listing, Row, from_json};
-
-/// An object that is rendered from the start: these listings are short.
-struct Rendered {
-    place: String,
-    value: Value,
-}
-
-impl Row for Rendered {
-    // Given to the parser by each call, since it differs.
-    const PROPERTIES: &'static [&'static str] = &[];
-
-    fn field(&self, path: &str) -> Field<'_> {
-        from_json(&self.value, path)
-    }
-
-    fn place(&self) -> String {
-        self.place.clone()
-    }
-
-    fn render(&self) -> Value {
-        self.value.clone()
-    }
-}
-
-fn answer(request: &Request, properties: &[&str], values: Vec<Value>) -> Result<Reply, Refusal> {
-    let listing = Listing::parse(&request.params, properties)?;
-    let mut values = values;
-    if let Some(names) = request.params.list("names")? {
-        let named = |name: &str, value: &Value| {
-            value
-                .get("name")
-                .and_then(Value::as_str)
-                .is_some_and(|known| known.eq_ignore_ascii_case(name))
-        };
-        let missing = names
-            .iter()
-            .find(|name| !values.iter().any(|value| named(name, value)));
-        if let Some(missing) = missing {
-            return Err(Refusal::new("Object does not exist.", Some(missing)));
-        }
-        values.retain(|value| names.iter().any(|name| named(name, value)));
-    }
-    let rows = values
-        .into_iter()
-        .enumerate()
-        .map(|(at, value)| Rendered {
-            place: format!("{at:05}"),
-            value,
-        })
-        .collect();
-    Ok(Reply::Json(query::list(&listing, rows)))
-}
 
 /// Bytes: provisioned, and used by volumes, snapshots and what the configuration adds.
 fn usage(core: &Core) -> Usage {
-    let volumes = core.state.volumes.iter();
-    let snapshots = core.state.snapshots.iter();
-    Usage {
-        provisioned: volumes.clone().map(|volume| volume.provisioned).sum(),
-        unique: core.settings.used
-            + volumes
-                .map(|volume| core.data.used_bytes(&volume.serial))
-                .sum::<u64>(),
-        snapshots: snapshots
-            .map(|snapshot| core.data.used_bytes(&snapshot.serial))
-            .sum(),
-    }
+    let mut usage = Usage::of_volumes(core, core.state.volumes.iter());
+    usage.unique += core.settings.used;
+    usage
 }
 
 /// GET `/arrays`. Documented; observed: `id`, `name`, `version` are what clients need.
@@ -131,48 +72,11 @@ pub(super) fn space(core: &mut Core, request: &Request) -> Result<Reply, Refusal
 
 /// GET `/arrays/performance`. Documented; the figures are given by configuration or test.
 pub(super) fn performance(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
-    let figures = core.settings.performance;
-    let mut line = json!({
-        "id": core.settings.id,
-        "name": core.settings.name,
-        "time": core.now_ms(),
-        "reads_per_sec": figures.reads_per_sec,
-        "writes_per_sec": figures.writes_per_sec,
-        "read_bytes_per_sec": figures.read_bytes_per_sec,
-        "write_bytes_per_sec": figures.write_bytes_per_sec,
-        "usec_per_read_op": figures.usec_per_read_op,
-        "usec_per_write_op": figures.usec_per_write_op,
-        "local_queue_usec_per_op": figures.queue_usec_per_op,
-        "queue_usec_per_read_op": figures.queue_usec_per_op,
-        "queue_usec_per_write_op": figures.queue_usec_per_op,
-        "queue_depth": figures.queue_depth,
-    });
-    if let Some(map) = line.as_object_mut() {
-        for name in [
-            "bytes_per_mirrored_write",
-            "bytes_per_op",
-            "bytes_per_read",
-            "bytes_per_write",
-            "mirrored_write_bytes_per_sec",
-            "mirrored_writes_per_sec",
-            "others_per_sec",
-            "qos_rate_limit_usec_per_mirrored_write_op",
-            "qos_rate_limit_usec_per_read_op",
-            "qos_rate_limit_usec_per_write_op",
-            "queue_usec_per_mirrored_write_op",
-            "san_usec_per_mirrored_write_op",
-            "san_usec_per_read_op",
-            "san_usec_per_write_op",
-            "service_usec_per_mirrored_write_op",
-            "service_usec_per_read_op",
-            "service_usec_per_write_op",
-            "usec_per_mirrored_write_op",
-            "usec_per_other_op",
-        ] {
-            map.insert(name.to_owned(), json!(0));
-        }
-    }
-    answer(request, &["id", "name", "time"], vec![line])
+    let mut line = array_performance(&core.settings.performance, request.version);
+    line.insert("id".to_owned(), json!(core.settings.id));
+    line.insert("name".to_owned(), json!(core.settings.name));
+    line.insert("time".to_owned(), json!(core.now_ms()));
+    answer(request, PERFORMANCE, vec![Value::Object(line)])
 }
 
 /// GET `/controllers`, from REST 2.2 on. Documented.

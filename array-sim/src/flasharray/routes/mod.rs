@@ -9,9 +9,15 @@ mod array;
 mod connections;
 mod groups;
 mod hosts;
+mod initiators;
+mod members;
+mod pods;
+mod rendered;
 mod select;
 mod snapshots;
 mod tags;
+mod usage;
+mod volume_groups;
 mod volumes;
 
 use super::state::Refusal;
@@ -64,6 +70,24 @@ const PROTECTION_MOVE: &[Param] = &[
 const SOURCES: &[Param] = &[("source_names", 0), ("source_ids", 0)];
 const RESOURCES: &[Param] = &[("resource_names", 0), ("resource_ids", 0)];
 const MEMBERS: &[Param] = &[("group_names", 0), ("member_names", 0)];
+/// Ids of protection groups are in 2.26 and not in 2.2; the version in between is not known.
+const PROTECTION_MEMBERS: &[Param] = &[
+    ("group_names", 0),
+    ("group_ids", 3),
+    ("member_names", 0),
+    ("member_ids", 3),
+];
+/// Hosts, host groups and targets have no ids.
+const PROTECTED: &[Param] = &[("group_names", 0), ("group_ids", 3), ("member_names", 0)];
+const GROUP_MEMBERS: &[Param] = &[
+    ("group_names", 0),
+    ("group_ids", 0),
+    ("member_names", 0),
+    ("member_ids", 0),
+];
+/// As with protection groups.
+const DESTROY_CONTENTS: &[Param] = &[("destroy_contents", 3)];
+const ERADICATE_CONTENTS: &[Param] = &[("eradicate_contents", 3)];
 /// `volume_ids` is in 2.26 and not in 2.2; the version in between is not known.
 const CONNECTION: &[Param] = &[
     ("volume_names", 0),
@@ -127,12 +151,52 @@ static ROUTES: &[Route] = &[
     route!("GET" "connections", 0, [LIST, CONNECTION, ENDPOINTS], connections::list),
     route!("POST" "connections", 0, [CONNECTION], connections::create),
     route!("DELETE" "connections", 0, [CONNECTION], connections::delete),
+    route!("GET" "volumes/performance", 0,
+        [LIST, TOTAL, DESTROYED, NAMES_IDS, HISTORY], usage::volumes_performance),
+    route!("GET" "hosts/space", 0, [LIST, NAMES], usage::hosts_space),
+    route!("GET" "hosts/performance", 0, [LIST, TOTAL, NAMES, HISTORY], usage::hosts_performance),
+    route!("GET" "host-groups/space", 0, [LIST, NAMES], usage::host_groups_space),
+    route!("GET" "host-groups/performance", 0,
+        [LIST, TOTAL, NAMES, HISTORY], usage::host_groups_performance),
+    route!("GET" "pods", 0, [LIST, TOTAL, DESTROYED, NAMES_IDS], pods::list),
+    route!("POST" "pods", 0, [NAMES], pods::create),
+    route!("PATCH" "pods", 0, [NAMES_IDS, DESTROY_CONTENTS], pods::patch),
+    route!("DELETE" "pods", 0, [NAMES_IDS, ERADICATE_CONTENTS], pods::eradicate),
+    route!("GET" "pods/arrays", 0, [LIST, GROUP_MEMBERS], pods::arrays),
+    route!("GET" "pods/space", 0, [LIST, TOTAL, DESTROYED, NAMES_IDS, HISTORY], usage::pods_space),
+    route!("GET" "pods/performance", 0,
+        [LIST, TOTAL, DESTROYED, NAMES_IDS, HISTORY, &[("protocol", 3), ("protocol_group", 3)]],
+        usage::pods_performance),
+    route!("GET" "volume-groups", 0, [LIST, TOTAL, DESTROYED, NAMES_IDS], volume_groups::list),
+    route!("POST" "volume-groups", 0, [NAMES], volume_groups::create),
+    route!("PATCH" "volume-groups", 0, [NAMES_IDS, DESTROY_CONTENTS], volume_groups::patch),
+    route!("DELETE" "volume-groups", 0, [NAMES_IDS, ERADICATE_CONTENTS], volume_groups::eradicate),
+    route!("GET" "volume-groups/space", 0,
+        [LIST, TOTAL, DESTROYED, NAMES_IDS, HISTORY], usage::volume_groups_space),
+    route!("GET" "volume-groups/performance", 0,
+        [LIST, TOTAL, DESTROYED, NAMES_IDS, HISTORY], usage::volume_groups_performance),
+    route!("GET" "volume-groups/volumes", 0, [LIST, GROUP_MEMBERS], members::of_volume_groups),
+    route!("GET" "volumes/volume-groups", 0, [LIST, GROUP_MEMBERS], members::of_volume_groups),
+    route!("GET" "protection-groups", 0,
+        [LIST, TOTAL, DESTROYED, NAMES, &[("ids", 3)]], members::protection_groups),
+    route!("GET" "protection-groups/space", 0,
+        [LIST, DESTROYED, NAMES, &[("ids", 3), ("total_only", 3)]], usage::protection_groups_space),
+    route!("GET" "protection-groups/volumes", 0,
+        [LIST, PROTECTION_MEMBERS, &[("member_destroyed", 3)]], members::volumes),
+    route!("GET" "volumes/protection-groups", 0,
+        [LIST, PROTECTION_MEMBERS, &[("member_destroyed", 3)]], members::volumes),
+    route!("GET" "protection-groups/hosts", 0, [LIST, PROTECTED], members::hosts),
+    route!("GET" "hosts/protection-groups", 0, [LIST, PROTECTED], members::hosts),
+    route!("GET" "protection-groups/host-groups", 0, [LIST, PROTECTED], members::host_groups),
+    route!("GET" "host-groups/protection-groups", 0, [LIST, PROTECTED], members::host_groups),
+    route!("GET" "protection-groups/targets", 0, [LIST, PROTECTED], members::targets),
+    route!("GET" "ports/initiators", 0, [LIST, NAMES], initiators::list_initiators),
     route!("GET" "ports", 0, [LIST, NAMES], array::ports),
     // In 2.26 and not in 2.2; the version in between is not known.
     route!("GET" "network-interfaces", 3, [LIST, NAMES], array::interfaces),
     route!("GET" "arrays", 0, [LIST], array::arrays),
     route!("GET" "arrays/space", 0, [LIST, HISTORY], array::space),
-    route!("GET" "arrays/performance", 0, [LIST, HISTORY, &[("protocol", 0)]], array::performance),
+    route!("GET" "arrays/performance", 0, [LIST, HISTORY, &[("protocol", 0), ("protocol_group", 0)]], array::performance),
     route!("GET" "controllers", 2, [LIST, NAMES], array::controllers),
     route!("GET" "hardware", 0, [LIST, NAMES], array::hardware),
 ];

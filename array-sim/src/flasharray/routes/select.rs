@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::flasharray::state::{ErrorItem, Kind, Refusal, Snapshot, Volume};
+use crate::flasharray::state::{
+    ErrorItem, Kind, Pod, ProtectionGroup, Record, Refusal, Snapshot, Table, Volume, VolumeGroup,
+};
 use crate::flasharray::{Core, Request};
 
 /// Sequence numbers in the order of the request, without repetition.
@@ -61,6 +63,46 @@ pub(super) fn volumes(
             found.map(|volume| volume.sequence)
         })
     })
+}
+
+/// The two parameters by which most records are chosen.
+pub(super) const NAMES_IDS: (&str, &str) = ("names", "ids");
+
+/// Records of any table by two parameters such as [`NAMES_IDS`].
+pub(super) fn records<T: Record>(
+    request: &Request,
+    kind: Kind,
+    table: &Table<T>,
+    params: (&'static str, &'static str),
+) -> Result<Option<Chosen>, Refusal> {
+    by_names_or_ids(request, params, |wanted, by_id| {
+        choose(kind, wanted, |name| {
+            let found = if by_id {
+                table.by_id(name)
+            } else {
+                table.by_name(name)
+            };
+            found.map(Record::sequence)
+        })
+    })
+}
+
+/// The records that a listing is about, oldest first: by [`NAMES_IDS`] and `destroyed`.
+pub(super) fn listed<'a, T: Record + Destroyable>(
+    core: &Core,
+    request: &Request,
+    kind: Kind,
+    table: &'a Table<T>,
+) -> Result<Vec<&'a T>, Refusal> {
+    let wanted = request.params.flag("destroyed")?;
+    match records(request, kind, table, NAMES_IDS)? {
+        Some(mut chosen) => {
+            chosen.sort_unstable();
+            let chosen = chosen.iter().filter_map(|at| table.get(*at));
+            destroyed(core, wanted, true, chosen)
+        }
+        None => destroyed(core, wanted, false, table.iter()),
+    }
 }
 
 /// Snapshots by `names` or `ids`.
@@ -124,6 +166,34 @@ impl Destroyable for Volume {
     }
     fn describe(&self, _: &Core) -> (Kind, String) {
         (Kind::Volume, self.name.clone())
+    }
+}
+
+impl Destroyable for Pod {
+    fn is_destroyed(&self) -> bool {
+        self.destroyed.is_some()
+    }
+    fn describe(&self, _: &Core) -> (Kind, String) {
+        (Kind::Pod, self.name.clone())
+    }
+}
+
+impl Destroyable for VolumeGroup {
+    fn is_destroyed(&self) -> bool {
+        self.destroyed.is_some()
+    }
+    fn describe(&self, _: &Core) -> (Kind, String) {
+        (Kind::VolumeGroup, self.name.clone())
+    }
+}
+
+/// Never destroyed.
+impl Destroyable for ProtectionGroup {
+    fn is_destroyed(&self) -> bool {
+        false
+    }
+    fn describe(&self, _: &Core) -> (Kind, String) {
+        (Kind::ProtectionGroup, self.name.clone())
     }
 }
 

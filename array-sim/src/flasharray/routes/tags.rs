@@ -9,11 +9,22 @@ use crate::flasharray::{Core, Reply, Request};
 use crate::query::{self, Listing, Row as _};
 
 #[derive(Debug, Deserialize)]
-struct TagBody {
+pub(super) struct TagBody {
     key: String,
     value: String,
     namespace: Option<String>,
     copyable: Option<bool>,
+}
+
+impl From<TagBody> for TagInput {
+    fn from(tag: TagBody) -> Self {
+        Self {
+            namespace: tag.namespace,
+            key: tag.key,
+            value: tag.value,
+            copyable: tag.copyable,
+        }
+    }
 }
 
 const RESOURCES: (&str, &str) = ("resource_names", "resource_ids");
@@ -58,15 +69,7 @@ pub(super) fn put(core: &mut Core, request: &Request) -> Result<Reply, Refusal> 
     if body.is_empty() {
         return Err(Refusal::required("tag"));
     }
-    let tags: Vec<TagInput> = body
-        .into_iter()
-        .map(|tag| TagInput {
-            namespace: tag.namespace,
-            key: tag.key,
-            value: tag.value,
-            copyable: tag.copyable,
-        })
-        .collect();
+    let tags: Vec<TagInput> = body.into_iter().map(Into::into).collect();
     let plan = core.state.plan_put_tags(&core.rules(), &chosen, &tags)?;
     let touched = core.commit(&plan)?;
     let mut items = Vec::new();

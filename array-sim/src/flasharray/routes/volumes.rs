@@ -4,11 +4,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::select::{self, Chosen};
+use super::tags::TagBody;
 use crate::flasharray::state::{
-    BANDWIDTH_LIMIT, IOPS_LIMIT, NewVolumes, Qos, Refusal, SourceReference, Volume, VolumePatch,
+    BANDWIDTH_LIMIT, IOPS_LIMIT, Kind, Move, NewVolumes, Qos, Refusal, SourceReference, Volume,
+    VolumePatch,
 };
 use crate::flasharray::view::{VolumeRow, VolumeSpaceRow};
-use crate::flasharray::{Core, Reply, Request};
+use crate::flasharray::{Core, Reply, Request, RestVersion};
 use crate::query::{self, Listing, Row as _};
 
 /// A reference in a body.
@@ -19,13 +21,13 @@ pub(super) struct Reference {
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct QosBody {
-    bandwidth_limit: Option<Value>,
-    iops_limit: Option<Value>,
+pub(super) struct QosBody {
+    pub(super) bandwidth_limit: Option<Value>,
+    pub(super) iops_limit: Option<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct PriorityBody {
+pub(super) struct PriorityBody {
     priority_adjustment_operator: Option<String>,
     priority_adjustment_value: Option<i64>,
 }
@@ -37,6 +39,8 @@ struct CreateBody {
     qos: Option<QosBody>,
     subtype: Option<String>,
     priority_adjustment: Option<PriorityBody>,
+    #[serde(default)]
+    tags: Vec<TagBody>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -52,10 +56,10 @@ struct PatchBody {
 }
 
 /// The volumes that a listing is about, oldest first.
-fn listed<'a>(
+pub(super) fn listed<'a>(
     core: &'a Core,
     request: &Request,
-    listing: &Listing,
+    listing: Option<&Listing>,
 ) -> Result<Vec<&'a Volume>, Refusal> {
     let chosen = select::volumes(core, request, ("names", "ids"))?;
     let wanted = request.params.flag("destroyed")?;
@@ -63,7 +67,7 @@ fn listed<'a>(
     let volumes = &core.state.volumes;
     // A filter for certain names need not look at the other ten thousand.
     let filtered = || {
-        let names = listing.only_names()?;
+        let names = listing?.only_names()?;
         let found = names.iter().filter_map(|name| volumes.by_name(name));
         Some(found.map(|volume| volume.sequence).collect::<Chosen>())
     };
@@ -89,7 +93,7 @@ fn rows<'a>(
         volume,
         version,
     };
-    Ok(listed(core, request, listing)?
+    Ok(listed(core, request, Some(listing))?
         .into_iter()
         .map(row)
         .collect())
@@ -131,15 +135,23 @@ fn render(core: &Core, request: &Request, sequences: &[u64]) -> Reply {
 ///
 /// Documented: size rules, copy, overwrite, protection parameters illegal with overwrite.
 /// Observed: `provisioned` beside `source` is accepted. Assumed: it is then ignored, and a copy
-/// has its source's size; an unknown protection group is refused.
+/// has its source's size. `tags` are in 2.50 and not in 2.26; in between is not known.
 pub(super) fn create(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
     let names = request.required_list("names")?;
     let body: CreateBody = request.optional_body()?;
     let overwrite = request.flag("overwrite")?;
-    refuse_protection_groups(request)?;
-    if overwrite && request.params.get("with_default_protection").is_some() {
+    let protect = protection_groups(core, request, "add_to")?;
+    // Checked and without effect: this array has no default protection.
+    request.flag("with_default_protection")?;
+    let given = request.params.get("with_default_protection").is_some();
+    if overwrite && (given || !protect.is_empty()) {
         return Err(Refusal::combination());
     }
+    let tags = if request.version > RestVersion(26) {
+        body.tags
+    } else {
+        Vec::new()
+    };
     let qos = body.qos.unwrap_or_default();
     let new = NewVolumes {
         names,
@@ -149,13 +161,15 @@ pub(super) fn create(core: &mut Core, request: &Request) -> Result<Reply, Refusa
         qos: qos_limits(&qos)?,
         subtype: body.subtype.map(subtype).transpose()?,
         priority_adjustment: body.priority_adjustment.map(priority).transpose()?,
+        protect,
+        tags: tags.into_iter().map(Into::into).collect(),
     };
     let plan = core.state.plan_create_volumes(&core.rules(), &new)?;
     let touched = core.commit(&plan)?;
     Ok(render(core, request, &touched))
 }
 
-/// PATCH `/volumes`: rename, resize, limits, destroy, recover.
+/// PATCH `/volumes`: rename, move, resize, limits, destroy, recover.
 ///
 /// Documented: properties. Observed: `name` together with `destroyed` is refused; a `source` in the
 /// body is ignored without a word; shrinking needs `truncate`. Assumed: `destroyed` cannot go with
@@ -164,8 +178,11 @@ pub(super) fn patch(core: &mut Core, request: &Request) -> Result<Reply, Refusal
     let chosen = select::volumes(core, request, ("names", "ids"))?;
     let chosen = select::required(chosen, "names")?;
     let body: PatchBody = request.body()?;
-    refuse_protection_groups(request)?;
-    refuse_containers(&body)?;
+    let container = container(core, body.pod, body.volume_group)?;
+    let protection = (
+        protection_groups(core, request, "add_to")?,
+        protection_groups(core, request, "remove_from")?,
+    );
     let qos = body.qos.unwrap_or_default();
     let patch = VolumePatch {
         name: body.name,
@@ -176,13 +193,12 @@ pub(super) fn patch(core: &mut Core, request: &Request) -> Result<Reply, Refusal
         iops_limit: limit(qos.iops_limit.as_ref(), &IOPS_LIMIT)?,
         demoted: body
             .requested_promotion_state
-            .map(|state| match state.as_str() {
-                "promoted" => Ok(false),
-                "demoted" => Ok(true),
-                _ => Err(Refusal::invalid("requested_promotion_state", None)),
-            })
+            .as_deref()
+            .map(demoted)
             .transpose()?,
         priority_adjustment: body.priority_adjustment.map(priority).transpose()?,
+        container,
+        protection,
     };
     let plan = core
         .state
@@ -200,36 +216,63 @@ pub(super) fn eradicate(core: &mut Core, request: &Request) -> Result<Reply, Ref
     Ok(Reply::Empty)
 }
 
-/// This array has no protection groups.
-fn refuse_protection_groups(request: &Request) -> Result<(), Refusal> {
-    for param in [
-        "add_to_protection_group_names",
-        "add_to_protection_group_ids",
-        "remove_from_protection_group_names",
-        "remove_from_protection_group_ids",
-    ] {
-        if let Some(name) = request.params.get(param) {
-            return Err(Refusal::new("Protection group does not exist.", Some(name)));
-        }
-    }
-    Ok(())
+/// The protection groups of a parameter such as `add_to_protection_group_names`.
+fn protection_groups(core: &Core, request: &Request, what: &str) -> Result<Chosen, Refusal> {
+    let params = if what == "add_to" {
+        (
+            "add_to_protection_group_names",
+            "add_to_protection_group_ids",
+        )
+    } else {
+        (
+            "remove_from_protection_group_names",
+            "remove_from_protection_group_ids",
+        )
+    };
+    let groups = &core.state.protection_groups;
+    let chosen = select::records(request, Kind::ProtectionGroup, groups, params)?;
+    Ok(chosen.unwrap_or_default())
 }
 
-/// This array has no pods and no volume groups. An empty name means "out of the group", where
-/// every volume is already.
-fn refuse_containers(body: &PatchBody) -> Result<(), Refusal> {
-    let wanted = |reference: &Option<Reference>| {
-        let reference = reference.as_ref()?;
-        let name = reference.name.as_ref().or(reference.id.as_ref())?;
-        (!name.is_empty()).then(|| name.clone())
+/// Where `pod` or `volume_group` of a body move a volume. An empty name means out (assumed).
+fn container(
+    core: &Core,
+    pod: Option<Reference>,
+    group: Option<Reference>,
+) -> Result<Option<Move>, Refusal> {
+    let name = |reference: Reference, named: &dyn Fn(&str) -> Option<String>, kind| match (
+        reference.name,
+        reference.id,
+    ) {
+        (Some(name), _) => Ok(Some(name)),
+        (None, Some(id)) if id.is_empty() => Ok(Some(id)),
+        (None, Some(id)) => match named(&id) {
+            Some(name) => Ok(Some(name)),
+            None => Err(Refusal::missing(kind, &id)),
+        },
+        (None, None) => Ok(None),
     };
-    if let Some(name) = wanted(&body.pod) {
-        return Err(Refusal::new("Pod does not exist.", Some(&name)));
+    let pod_name = |id: &str| Some(core.state.pods.by_id(id)?.name.clone());
+    let group_name = |id: &str| Some(core.state.volume_groups.by_id(id)?.name.clone());
+    let pod = pod.map_or(Ok(None), |pod| name(pod, &pod_name, Kind::Pod))?;
+    let group = group.map_or(Ok(None), |group| {
+        name(group, &group_name, Kind::VolumeGroup)
+    })?;
+    match (pod, group) {
+        (Some(_), Some(_)) => Err(Refusal::combination()),
+        (Some(pod), None) => Ok(Some(Move::Pod(pod))),
+        (None, Some(group)) => Ok(Some(Move::VolumeGroup(group))),
+        (None, None) => Ok(None),
     }
-    if let Some(name) = wanted(&body.volume_group) {
-        return Err(Refusal::new("Volume group does not exist.", Some(&name)));
+}
+
+/// `requested_promotion_state` of a body.
+pub(super) fn demoted(state: &str) -> Result<bool, Refusal> {
+    match state {
+        "promoted" => Ok(false),
+        "demoted" => Ok(true),
+        _ => Err(Refusal::invalid("requested_promotion_state", None)),
     }
-    Ok(())
 }
 
 fn source(reference: Reference) -> Result<SourceReference, Refusal> {
@@ -248,7 +291,7 @@ fn subtype(subtype: String) -> Result<String, Refusal> {
     }
 }
 
-fn priority(body: PriorityBody) -> Result<(String, i64), Refusal> {
+pub(super) fn priority(body: PriorityBody) -> Result<(String, i64), Refusal> {
     let operator = body
         .priority_adjustment_operator
         .unwrap_or_else(|| "+".to_owned());
@@ -265,7 +308,7 @@ fn priority(body: PriorityBody) -> Result<(String, i64), Refusal> {
     }
 }
 
-fn qos_limits(qos: &QosBody) -> Result<Qos, Refusal> {
+pub(super) fn qos_limits(qos: &QosBody) -> Result<Qos, Refusal> {
     Ok(Qos {
         bandwidth_limit: limit(qos.bandwidth_limit.as_ref(), &BANDWIDTH_LIMIT)?.flatten(),
         iops_limit: limit(qos.iops_limit.as_ref(), &IOPS_LIMIT)?.flatten(),
@@ -273,7 +316,7 @@ fn qos_limits(qos: &QosBody) -> Result<Qos, Refusal> {
 }
 
 /// A limit of a body: a number in its range, or `""` to remove it. `None` when it is not there.
-fn limit(
+pub(super) fn limit(
     value: Option<&Value>,
     range: &std::ops::RangeInclusive<u64>,
 ) -> Result<Option<Option<u64>>, Refusal> {
@@ -284,7 +327,7 @@ fn limit(
             Some(number) if range.contains(&number) => Ok(Some(Some(number))),
             _ => Err(Refusal::new(
                 format!(
-                    "QoS limit must be between {} and {}.",
+                    "Limit must be between {} and {}.",
                     range.start(),
                     range.end()
                 ),

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use super::containers::{Pod, VolumeGroup};
 use super::model::{Connection, Host, HostGroup, Snapshot, Volume};
+use super::protection::ProtectionGroup;
 use super::rules::Rules;
 
 /// One step of the state, as the journal keeps it: a record to store in place of the one with the
@@ -22,6 +24,12 @@ pub(crate) enum Change {
     GroupGone(u64),
     Connection(Connection),
     ConnectionGone(u64),
+    Pod(Pod),
+    PodGone(u64),
+    VolumeGroup(VolumeGroup),
+    VolumeGroupGone(u64),
+    ProtectionGroup(ProtectionGroup),
+    ProtectionGroupGone(u64),
 }
 
 /// What a change does to the files that hold the volumes' bytes, by serial.

@@ -7,10 +7,13 @@
 
 mod change;
 mod connections;
+mod containers;
 mod groups;
 mod hosts;
+mod lifecycle;
 mod model;
 mod names;
+mod protection;
 mod refusal;
 mod rules;
 mod snapshots;
@@ -20,10 +23,13 @@ mod volumes;
 
 pub(crate) use change::{Change, DataStep, Plan};
 pub(crate) use connections::{Connect, Disconnect, HostLun, Side, Target};
+pub(crate) use containers::{Move, NewPod, NewVolumeGroup, PodPatch, VolumeGroupPatch};
+pub use containers::{Pod, VolumeGroup};
 pub(crate) use hosts::{Chap, HostPatch, Initiators, NewHost};
 pub use model::{
     Connection, ConnectionTarget, Destroyed, Host, HostGroup, Origin, Qos, Snapshot, Tag, Volume,
 };
+pub use protection::{ProtectionGroup, ProtectionGroupSeed};
 pub(crate) use refusal::{ErrorItem, Kind, Refusal};
 pub(crate) use rules::{BANDWIDTH_LIMIT, IOPS_LIMIT, MAX_LUN, Rules};
 pub use rules::{Limits, OnDestroy, SpaceLeft};
@@ -31,9 +37,9 @@ pub(crate) use snapshots::{NewSnapshots, SnapshotPatch};
 pub(crate) use tags::TagInput;
 pub(crate) use volumes::{NewVolumes, SourceReference, VolumePatch};
 
-use std::collections::{BTreeSet, HashMap};
+pub(crate) use table::{Record, Table};
 
-use table::Table;
+use std::collections::{BTreeSet, HashMap};
 
 /// All records of one array.
 #[derive(Debug, Default)]
@@ -43,6 +49,9 @@ pub(crate) struct State {
     pub(crate) hosts: Table<Host>,
     pub(crate) groups: Table<HostGroup>,
     pub(crate) connections: Table<Connection>,
+    pub(crate) pods: Table<Pod>,
+    pub(crate) volume_groups: Table<VolumeGroup>,
+    pub(crate) protection_groups: Table<ProtectionGroup>,
     snapshots_of: HashMap<u64, BTreeSet<u64>>,
     connections_of_volume: HashMap<u64, BTreeSet<u64>>,
     connections_of_target: HashMap<ConnectionTarget, BTreeSet<u64>>,
@@ -124,6 +133,7 @@ impl State {
                 }
                 Change::VolumeGone(sequence) => {
                     self.volumes.remove(*sequence);
+                    self.leave_protection(|group| &mut group.volumes, *sequence);
                 }
                 Change::Snapshot(snapshot) => {
                     self.expect_eradication(snapshot.destroyed.as_ref());
@@ -139,14 +149,43 @@ impl State {
                     }
                 }
                 Change::Host(host) => self.put_host(host),
-                Change::HostGone(sequence) => self.remove_host(*sequence),
+                Change::HostGone(sequence) => {
+                    self.remove_host(*sequence);
+                    self.leave_protection(|group| &mut group.hosts, *sequence);
+                }
                 Change::Group(group) => self.groups.put(group.clone()),
                 Change::GroupGone(sequence) => {
                     self.groups.remove(*sequence);
+                    self.leave_protection(|group| &mut group.host_groups, *sequence);
                 }
                 Change::Connection(connection) => self.put_connection(connection),
                 Change::ConnectionGone(sequence) => self.remove_connection(*sequence),
+                other => self.apply_container(other),
             }
+        }
+    }
+
+    fn apply_container(&mut self, change: &Change) {
+        match change {
+            Change::Pod(pod) => {
+                self.expect_eradication(pod.destroyed.as_ref());
+                self.pods.put(pod.clone());
+            }
+            Change::PodGone(sequence) => {
+                self.pods.remove(*sequence);
+            }
+            Change::VolumeGroup(group) => {
+                self.expect_eradication(group.destroyed.as_ref());
+                self.volume_groups.put(group.clone());
+            }
+            Change::VolumeGroupGone(sequence) => {
+                self.volume_groups.remove(*sequence);
+            }
+            Change::ProtectionGroup(group) => self.protection_groups.put(group.clone()),
+            Change::ProtectionGroupGone(sequence) => {
+                self.protection_groups.remove(*sequence);
+            }
+            _ => {}
         }
     }
 
@@ -206,11 +245,16 @@ impl State {
             sequence: self.next_sequence,
             serial: self.next_serial,
         }];
+        changes.extend(self.pods.iter().cloned().map(Change::Pod));
+        let volume_groups = self.volume_groups.iter().cloned();
+        changes.extend(volume_groups.map(Change::VolumeGroup));
         changes.extend(self.groups.iter().cloned().map(Change::Group));
         changes.extend(self.hosts.iter().cloned().map(Change::Host));
         changes.extend(self.volumes.iter().cloned().map(Change::Volume));
         changes.extend(self.snapshots.iter().cloned().map(Change::Snapshot));
         changes.extend(self.connections.iter().cloned().map(Change::Connection));
+        let protection_groups = self.protection_groups.iter().cloned();
+        changes.extend(protection_groups.map(Change::ProtectionGroup));
         changes
     }
 
@@ -220,37 +264,53 @@ impl State {
         if self.next_eradication_ms.is_none_or(|due| due > now_ms) {
             return None;
         }
-        let mut plan = Plan::new(self);
         let mut next: Option<u64> = None;
-        let mut dues = |destroyed: Option<&Destroyed>| {
-            let at = destroyed?.eradicate_at_ms;
-            if at > now_ms {
-                next = Some(next.map_or(at, |old| old.min(at)));
-                return None;
+        let mut is_due = |destroyed: Option<&Destroyed>| match destroyed {
+            Some(destroyed) if destroyed.eradicate_at_ms <= now_ms => true,
+            Some(Destroyed {
+                eradicate_at_ms: at,
+                ..
+            }) => {
+                next = Some(next.map_or(*at, |old| old.min(*at)));
+                false
             }
-            Some(())
+            None => false,
         };
-        let volumes: Vec<u64> = self
-            .volumes
-            .iter()
-            .filter(|volume| dues(volume.destroyed.as_ref()).is_some())
-            .map(|volume| volume.sequence)
-            .collect();
-        let snapshots: Vec<u64> = self
-            .snapshots
-            .iter()
-            .filter(|snapshot| dues(snapshot.destroyed.as_ref()).is_some())
-            .map(|snapshot| snapshot.sequence)
-            .collect();
+        let mut due = due(&self.volumes, |volume| is_due(volume.destroyed.as_ref()));
+        let snapshots = self::due(&self.snapshots, |one| is_due(one.destroyed.as_ref()));
+        let groups = self::due(&self.volume_groups, |one| is_due(one.destroyed.as_ref()));
+        let pods = self::due(&self.pods, |one| is_due(one.destroyed.as_ref()));
         self.next_eradication_ms = next;
-        for sequence in volumes {
+        // What is in a container goes with it at the latest.
+        let prefixes = pods
+            .iter()
+            .filter_map(|at| Some(self.pods.get(*at)?.prefix()));
+        let prefixes: Vec<String> = prefixes
+            .chain(
+                groups
+                    .iter()
+                    .filter_map(|at| Some(self.volume_groups.get(*at)?.prefix())),
+            )
+            .collect();
+        let contents = prefixes.iter().flat_map(|prefix| self.volumes_in(prefix));
+        due.extend(contents.map(|volume| volume.sequence));
+        let mut plan = Plan::new(self);
+        for sequence in due {
             self.eradicate_volume(&mut plan, sequence);
         }
         for sequence in snapshots {
             self.eradicate_snapshot(&mut plan, sequence);
         }
+        plan.changes
+            .extend(groups.into_iter().map(Change::VolumeGroupGone));
+        plan.changes.extend(pods.into_iter().map(Change::PodGone));
         (!plan.changes.is_empty()).then_some(plan)
     }
+}
+
+fn due<T: Record>(table: &Table<T>, mut is_due: impl FnMut(&T) -> bool) -> BTreeSet<u64> {
+    let records = table.iter().filter(|record| is_due(record));
+    records.map(Record::sequence).collect()
 }
 
 fn drop_index<K: std::hash::Hash + Eq>(

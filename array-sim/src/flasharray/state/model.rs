@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rules::Rules;
 use super::table::Record;
 
 /// A volume.
@@ -51,6 +52,22 @@ pub struct Destroyed {
     pub eradicate_at_ms: u64,
     /// For a snapshot: destroyed because its volume was, and recovered with it.
     pub with_volume: bool,
+    /// For a volume or volume group: destroyed because its pod or volume group was, and recovered
+    /// with it.
+    #[serde(default)]
+    pub with_container: bool,
+}
+
+impl Destroyed {
+    /// From now on, for as long as the array keeps things.
+    pub(super) const fn now(rules: &Rules) -> Self {
+        Self {
+            at_ms: rules.now_ms,
+            eradicate_at_ms: rules.now_ms.saturating_add(rules.eradication_delay_ms),
+            with_volume: false,
+            with_container: false,
+        }
+    }
 }
 
 /// A reference to what a volume was copied from, which may be gone.

@@ -4,19 +4,21 @@ use super::refusal::{Kind, Refusal};
 
 const MAX_NAME: usize = 63;
 
-/// A volume's name: 1 to 63 of letters, digits, `_` and `-`, first and last alphanumeric, at least
-/// one letter.
+/// A volume's name without its pod and group: 1 to 63 of letters, digits, `_` and `-`, first and
+/// last alphanumeric, at least one letter. `whole` is the name to complain about.
 ///
-/// The text is observed; that digits alone are refused is from the vendor's user guide. Names in
-/// a volume group (`group/name`) or pod (`pod::name`) are refused, because this array has neither.
-pub(crate) fn check_volume_name(name: &str) -> Result<(), Refusal> {
-    if name.contains("::") {
-        return Err(Refusal::new("Pod does not exist.", Some(name)));
-    }
-    if name.contains('/') {
-        return Err(Refusal::new("Volume group does not exist.", Some(name)));
-    }
-    let bytes = name.as_bytes();
+/// The text is observed; that digits alone are refused is from the vendor's user guide.
+pub(crate) fn check_volume_name(short: &str, whole: &str) -> Result<(), Refusal> {
+    check_word(Kind::Volume, short, whole)
+}
+
+/// As a volume's (assumed).
+pub(crate) fn check_group_name(short: &str, whole: &str) -> Result<(), Refusal> {
+    check_word(Kind::VolumeGroup, short, whole)
+}
+
+fn check_word(kind: Kind, short: &str, whole: &str) -> Result<(), Refusal> {
+    let bytes = short.as_bytes();
     let fits = (1..=MAX_NAME).contains(&bytes.len())
         && bytes
             .iter()
@@ -27,13 +29,16 @@ pub(crate) fn check_volume_name(name: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(
-        "Volume name must be between 1 and 63 characters (alphanumeric, '_' and '-') in length \
-         and begin and end with a letter or number.",
-        Some(name),
+        format!(
+            "{} name must be between 1 and 63 characters (alphanumeric, '_' and '-') in length \
+             and begin and end with a letter or number.",
+            kind.title()
+        ),
+        Some(whole),
     ))
 }
 
-/// The name of a host or host group: as a volume's, without `_`. The text is assumed.
+/// The name of a host, host group, pod or protection group: as a volume's, without `_`. The text is assumed.
 pub(crate) fn check_host_name(kind: Kind, name: &str) -> Result<(), Refusal> {
     let bytes = name.as_bytes();
     let fits = (1..=MAX_NAME).contains(&bytes.len())

@@ -52,9 +52,7 @@ impl Refusal {
     pub(crate) fn missing(kind: Kind, name: &str) -> Self {
         match kind {
             Kind::Snapshot => Self::new("No such volume or snapshot.", Some(name)),
-            Kind::Volume | Kind::Host | Kind::HostGroup => {
-                Self::new(format!("{} does not exist.", kind.title()), Some(name))
-            }
+            _ => Self::new(format!("{} does not exist.", kind.title()), Some(name)),
         }
     }
 
@@ -96,6 +94,9 @@ pub(crate) enum Kind {
     Snapshot,
     Host,
     HostGroup,
+    Pod,
+    VolumeGroup,
+    ProtectionGroup,
 }
 
 impl Kind {
@@ -105,6 +106,9 @@ impl Kind {
             Self::Snapshot => "Volume snapshot",
             Self::Host => "Host",
             Self::HostGroup => "Host group",
+            Self::Pod => "Pod",
+            Self::VolumeGroup => "Volume group",
+            Self::ProtectionGroup => "Protection group",
         }
     }
 }

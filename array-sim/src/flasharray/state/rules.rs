@@ -37,6 +37,10 @@ pub struct Limits {
     pub host_groups: usize,
     /// Connections.
     pub connections: usize,
+    /// Pods, destroyed ones included.
+    pub pods: usize,
+    /// Volume groups, destroyed ones included.
+    pub volume_groups: usize,
     /// Tags on one volume.
     pub tags_per_volume: usize,
 }
@@ -49,6 +53,8 @@ impl Default for Limits {
             hosts: 2_000,
             host_groups: 500,
             connections: 100_000,
+            pods: 250,
+            volume_groups: 500,
             tags_per_volume: 64,
         }
     }

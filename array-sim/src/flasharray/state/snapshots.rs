@@ -4,11 +4,12 @@ use uuid::Uuid;
 
 use super::State;
 use super::change::{Change, DataStep, Plan};
+use super::lifecycle::not_destroyed;
 use super::model::{Destroyed, Snapshot, Volume};
 use super::names::check_suffix;
 use super::refusal::{Kind, Refusal};
 use super::rules::{Rules, SpaceLeft};
-use super::volumes::{copyable, not_destroyed};
+use super::volumes::copyable;
 
 /// POST `/volume-snapshots`.
 #[derive(Debug, Clone, Default)]
@@ -178,11 +179,7 @@ impl State {
         match patch.destroyed {
             Some(true) if snapshot.destroyed.is_some() => return Err(gone()),
             Some(true) => {
-                changed.destroyed = Some(Destroyed {
-                    at_ms: rules.now_ms,
-                    eradicate_at_ms: rules.now_ms.saturating_add(rules.eradication_delay_ms),
-                    with_volume: false,
-                });
+                changed.destroyed = Some(Destroyed::now(rules));
             }
             Some(false) if snapshot.destroyed.is_none() => {
                 return Err(not_destroyed(Kind::Snapshot, &name));

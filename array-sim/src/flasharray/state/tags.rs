@@ -24,7 +24,7 @@ impl State {
         volumes: &[u64],
         tags: &[TagInput],
     ) -> Result<Plan, Refusal> {
-        let tags: Vec<Tag> = tags.iter().map(checked).collect::<Result<_, _>>()?;
+        let tags = checked_tags(rules, tags)?;
         let mut plan = Plan::new(self);
         let mut refusals = Vec::new();
         for sequence in volumes {
@@ -36,16 +36,7 @@ impl State {
                 continue;
             }
             let mut changed = volume.clone();
-            for tag in &tags {
-                match changed
-                    .tags
-                    .iter_mut()
-                    .find(|old| old.namespace == tag.namespace && old.key == tag.key)
-                {
-                    Some(old) => *old = tag.clone(),
-                    None => changed.tags.push(tag.clone()),
-                }
-            }
+            put_tags(&mut changed.tags, &tags);
             if changed.tags.len() > rules.limits.tags_per_volume {
                 refusals.push(Refusal::limit("Tag"));
             }
@@ -86,6 +77,27 @@ impl State {
             plan.changes.push(Change::Volume(changed));
         }
         Refusal::all(refusals).map_or(Ok(plan), Err)
+    }
+}
+
+/// The tags of a request, checked one by one and counted.
+pub(super) fn checked_tags(rules: &Rules, tags: &[TagInput]) -> Result<Vec<Tag>, Refusal> {
+    if tags.len() > rules.limits.tags_per_volume {
+        return Err(Refusal::limit("Tag"));
+    }
+    tags.iter().map(checked).collect()
+}
+
+/// Puts tags in place of those of the same namespace and key.
+pub(super) fn put_tags(all: &mut Vec<Tag>, tags: &[Tag]) {
+    for tag in tags {
+        match all
+            .iter_mut()
+            .find(|old| old.namespace == tag.namespace && old.key == tag.key)
+        {
+            Some(old) => *old = tag.clone(),
+            None => all.push(tag.clone()),
+        }
     }
 }
 

@@ -131,10 +131,10 @@ fn a_host_does_not_join_a_group_that_has_its_lun_or_its_volume() {
 #[test]
 fn names() {
     for good in ["a", "A-1_b", "1a", &"x".repeat(63)] {
-        assert!(check_volume_name(good).is_ok(), "{good}");
+        assert!(check_volume_name(good, good).is_ok(), "{good}");
     }
     for bad in ["", "-a", "a_", "7", "a/b", "p::v", "a.b", &"x".repeat(64)] {
-        assert!(check_volume_name(bad).is_err(), "{bad}");
+        assert!(check_volume_name(bad, bad).is_err(), "{bad}");
     }
     for good in ["a", "1", "10", "a-b", "1-2"] {
         assert!(check_suffix(good).is_ok(), "{good}");

@@ -1,12 +1,14 @@
-//! Volumes: create, copy, overwrite, resize, rename, destroy, recover, eradicate.
+//! Volumes: create, copy, overwrite, resize, rename, move. Their end is in `lifecycle`.
 
 use uuid::Uuid;
 
 use super::change::{Change, DataStep, Plan};
+use super::containers::Move;
 use super::model::{Destroyed, Origin, Qos, Tag, Volume};
-use super::names::{check_distinct, check_volume_name};
+use super::names::check_distinct;
 use super::refusal::{Kind, Refusal};
-use super::rules::{MAX_VOLUME_SIZE, MIN_VOLUME_SIZE, OnDestroy, Rules, SECTOR, SpaceLeft};
+use super::rules::{MAX_VOLUME_SIZE, MIN_VOLUME_SIZE, Rules, SECTOR, SpaceLeft};
+use super::tags::{TagInput, checked_tags, put_tags};
 use super::{ConnectionTarget, State};
 
 /// What to copy: a volume or a snapshot, by name or by id.
@@ -26,6 +28,9 @@ pub(crate) struct NewVolumes {
     pub(crate) qos: Qos,
     pub(crate) subtype: Option<String>,
     pub(crate) priority_adjustment: Option<(String, i64)>,
+    /// Sequence numbers of the protection groups that the new volumes are put into.
+    pub(crate) protect: Vec<u64>,
+    pub(crate) tags: Vec<TagInput>,
 }
 
 /// PATCH `/volumes`. `None` leaves a property as it is.
@@ -40,6 +45,10 @@ pub(crate) struct VolumePatch {
     pub(crate) iops_limit: Option<Option<u64>>,
     pub(crate) demoted: Option<bool>,
     pub(crate) priority_adjustment: Option<(String, i64)>,
+    /// To another pod or volume group, or out of it.
+    pub(crate) container: Option<Move>,
+    /// Sequence numbers of protection groups: to join, and to leave.
+    pub(crate) protection: (Vec<u64>, Vec<u64>),
 }
 
 impl VolumePatch {
@@ -49,6 +58,9 @@ impl VolumePatch {
             || self.iops_limit.is_some()
             || self.demoted.is_some()
             || self.priority_adjustment.is_some()
+            || self.container.is_some()
+            || !self.protection.0.is_empty()
+            || !self.protection.1.is_empty()
     }
 }
 
@@ -76,19 +88,28 @@ impl State {
             Some(source) => source.provisioned,
             None => check_size(new.provisioned.unwrap_or(MIN_VOLUME_SIZE))?,
         };
-        let refusals = new
-            .names
-            .iter()
-            .filter_map(|name| self.check_new_volume(rules, name, new.overwrite).err())
-            .collect();
+        let mut names = Vec::new();
+        let mut refusals = Vec::new();
+        for name in &new.names {
+            match self.check_new_volume(rules, name, new.overwrite) {
+                Ok(name) => names.push(name),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
         if let Some(refusal) = Refusal::all(refusals) {
             return Err(refusal);
         }
+        let tags = checked_tags(rules, &new.tags)?;
         let mut plan = Plan::new(self);
-        for name in &new.names {
+        for name in &names {
             match (self.volumes.by_name(name), &source) {
                 (Some(target), Some(source)) => overwrite(&mut plan, target, source),
-                _ => create(&mut plan, rules, new, (name, size, source.as_ref())),
+                _ => create(
+                    &mut plan,
+                    (rules, new),
+                    &tags,
+                    (name, size, source.as_ref()),
+                ),
             }
         }
         let created = plan
@@ -99,14 +120,22 @@ impl State {
         if self.volumes.len() + created > rules.limits.volumes {
             return Err(Refusal::limit("Volume"));
         }
+        let created = plan.touched.clone();
+        self.protect(&mut plan, &created, (&new.protect, &[]))?;
         Ok(plan)
     }
 
-    fn check_new_volume(&self, rules: &Rules, name: &str, overwrite: bool) -> Result<(), Refusal> {
-        check_volume_name(name)?;
+    /// The name under which the volume is kept.
+    fn check_new_volume(
+        &self,
+        rules: &Rules,
+        name: &str,
+        overwrite: bool,
+    ) -> Result<String, Refusal> {
+        let kept = self.volume_name(name)?;
         match self.volumes.by_name(name) {
             None => match rules.space {
-                SpaceLeft::Enough => Ok(()),
+                SpaceLeft::Enough => Ok(kept),
                 SpaceLeft::VolumeLimit => Err(Refusal::limit("Volume")),
                 SpaceLeft::Full => Err(Refusal::new("Array is out of space.", Some(name))),
             },
@@ -114,7 +143,7 @@ impl State {
             Some(target) if target.destroyed.is_some() => {
                 Err(Refusal::volume_destroyed(&target.name))
             }
-            Some(_) => Ok(()),
+            Some(_) => Ok(kept),
         }
     }
 
@@ -163,7 +192,7 @@ impl State {
         if patch.destroyed.is_some() && (renames || patch.changes_anything_but_destroyed()) {
             return Err(Refusal::combination());
         }
-        if renames && volumes.len() > 1 {
+        if renames && (volumes.len() > 1 || patch.container.is_some()) {
             return Err(Refusal::combination());
         }
         let mut plan = Plan::new(self);
@@ -173,14 +202,21 @@ impl State {
                 continue;
             };
             let planned = match patch.destroyed {
-                Some(true) => self.destroy_volume(&mut plan, rules, volume),
+                Some(true) => {
+                    self.destroy_volume_as(&mut plan, rules, volume, &Destroyed::now(rules))
+                }
                 Some(false) => self.recover_volume(&mut plan, volume),
                 None => self.change_volume(&mut plan, rules, volume, patch),
             };
             refusals.extend(planned.err());
             plan.touched.push(*sequence);
         }
-        Refusal::all(refusals).map_or(Ok(plan), Err)
+        if let Some(refusal) = Refusal::all(refusals) {
+            return Err(refusal);
+        }
+        let (add, remove) = &patch.protection;
+        self.protect(&mut plan, volumes, (add, remove))?;
+        Ok(plan)
     }
 
     fn change_volume(
@@ -194,15 +230,19 @@ impl State {
             return Err(Refusal::volume_destroyed(&volume.name));
         }
         let mut changed = volume.clone();
-        if let Some(name) = &patch.name {
-            check_volume_name(name)?;
-            let own_name_too = rules.refuse_rename_to_own_name && *name == volume.name;
-            if let Some(other) = self.volumes.by_name(name)
+        let name = match (&patch.name, &patch.container) {
+            (Some(name), _) => Some(self.renamed_volume(&volume.name, name)?),
+            (None, Some(target)) => Some(self.moved_volume(&volume.name, target)?),
+            (None, None) => None,
+        };
+        if let Some(name) = name {
+            let own_name_too = rules.refuse_rename_to_own_name && name == volume.name;
+            if let Some(other) = self.volumes.by_name(&name)
                 && (other.sequence != volume.sequence || own_name_too)
             {
                 return Err(Refusal::exists(Kind::Volume, &other.name));
             }
-            changed.name.clone_from(name);
+            changed.name = name;
         }
         if let Some(size) = patch.provisioned {
             let size = check_size(size)?;
@@ -236,113 +276,6 @@ impl State {
         Ok(())
     }
 
-    fn destroy_volume(
-        &self,
-        plan: &mut Plan,
-        rules: &Rules,
-        volume: &Volume,
-    ) -> Result<(), Refusal> {
-        if volume.destroyed.is_some() {
-            return Err(Refusal::new("Volume has been deleted.", Some(&volume.name)));
-        }
-        let connections: Vec<u64> = self
-            .connections_of_volume(volume.sequence)
-            .map(|connection| connection.sequence)
-            .collect();
-        match rules.on_destroy {
-            OnDestroy::Refuse if !connections.is_empty() => {
-                return Err(Refusal::new(
-                    "Volume cannot be destroyed due to existing connections.",
-                    Some(&volume.name),
-                ));
-            }
-            OnDestroy::Disconnect => plan
-                .changes
-                .extend(connections.into_iter().map(Change::ConnectionGone)),
-            OnDestroy::Refuse | OnDestroy::Keep => {}
-        }
-        let destroyed = Destroyed {
-            at_ms: rules.now_ms,
-            eradicate_at_ms: rules.now_ms.saturating_add(rules.eradication_delay_ms),
-            with_volume: false,
-        };
-        for snapshot in self.snapshots_of(volume.sequence) {
-            if snapshot.destroyed.is_none() {
-                let mut snapshot = snapshot.clone();
-                snapshot.destroyed = Some(Destroyed {
-                    with_volume: true,
-                    ..destroyed.clone()
-                });
-                plan.changes.push(Change::Snapshot(snapshot));
-            }
-        }
-        let mut changed = volume.clone();
-        changed.destroyed = Some(destroyed);
-        plan.changes.push(Change::Volume(changed));
-        Ok(())
-    }
-
-    fn recover_volume(&self, plan: &mut Plan, volume: &Volume) -> Result<(), Refusal> {
-        if volume.destroyed.is_none() {
-            return Err(not_destroyed(Kind::Volume, &volume.name));
-        }
-        for snapshot in self.snapshots_of(volume.sequence) {
-            if snapshot
-                .destroyed
-                .as_ref()
-                .is_some_and(|destroyed| destroyed.with_volume)
-            {
-                let mut snapshot = snapshot.clone();
-                snapshot.destroyed = None;
-                plan.changes.push(Change::Snapshot(snapshot));
-            }
-        }
-        let mut changed = volume.clone();
-        changed.destroyed = None;
-        plan.changes.push(Change::Volume(changed));
-        Ok(())
-    }
-
-    pub(crate) fn plan_eradicate_volumes(
-        &self,
-        rules: &Rules,
-        volumes: &[u64],
-    ) -> Result<Plan, Refusal> {
-        if rules.eradication_disabled {
-            return Err(Refusal::new("Eradication is disabled.", None));
-        }
-        let refusals = volumes
-            .iter()
-            .filter_map(|sequence| self.volumes.get(*sequence))
-            .filter(|volume| volume.destroyed.is_none())
-            .map(|volume| not_destroyed(Kind::Volume, &volume.name))
-            .collect();
-        if let Some(refusal) = Refusal::all(refusals) {
-            return Err(refusal);
-        }
-        let mut plan = Plan::new(self);
-        for sequence in volumes {
-            self.eradicate_volume(&mut plan, *sequence);
-        }
-        Ok(plan)
-    }
-
-    /// Drops a volume with its snapshots and connections.
-    pub(super) fn eradicate_volume(&self, plan: &mut Plan, sequence: u64) {
-        let Some(volume) = self.volumes.get(sequence) else {
-            return;
-        };
-        for snapshot in self.snapshots_of(sequence) {
-            self.eradicate_snapshot(plan, snapshot.sequence);
-        }
-        for connection in self.connections_of_volume(sequence) {
-            plan.changes
-                .push(Change::ConnectionGone(connection.sequence));
-        }
-        plan.changes.push(Change::VolumeGone(sequence));
-        plan.data.push(DataStep::Remove(volume.serial.clone()));
-    }
-
     /// Whether the volume has a connection of its own to this target.
     pub(crate) fn connection_between(
         &self,
@@ -354,17 +287,10 @@ impl State {
     }
 }
 
-pub(super) fn not_destroyed(kind: Kind, name: &str) -> Refusal {
-    Refusal::new(
-        format!("{} has not been destroyed.", kind.title()),
-        Some(name),
-    )
-}
-
 fn create(
     plan: &mut Plan,
-    rules: &Rules,
-    new: &NewVolumes,
+    (rules, new): (&Rules, &NewVolumes),
+    tags: &[Tag],
     (name, size, source): (&str, u64, Option<&Source>),
 ) {
     let sequence = plan.sequence();
@@ -376,6 +302,8 @@ fn create(
         },
         None => DataStep::Create(serial.clone()),
     });
+    let mut all_tags = source.map(|source| source.tags.clone()).unwrap_or_default();
+    put_tags(&mut all_tags, tags);
     plan.changes.push(Change::Volume(Volume {
         sequence,
         id: Uuid::new_v4().to_string(),
@@ -386,7 +314,7 @@ fn create(
         destroyed: None,
         source: source.map(|source| source.origin.clone()),
         qos: new.qos,
-        tags: source.map(|source| source.tags.clone()).unwrap_or_default(),
+        tags: all_tags,
         subtype: new.subtype.clone().unwrap_or_else(|| "regular".to_owned()),
         demoted: false,
         priority_adjustment: new

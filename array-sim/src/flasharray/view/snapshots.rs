@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::volumes::context;
-use super::{Usage, place, space};
+use super::{Usage, place, reference, space};
 use crate::flasharray::state::Snapshot;
 use crate::flasharray::{Core, RestVersion};
 use crate::query::{Field, Row, from_json};
@@ -89,19 +89,21 @@ impl Row for SnapshotRow<'_> {
             || json!({}),
             |volume| json!({ "id": volume.id, "name": volume.name }),
         );
+        let pod = self.core.state.pod_of(&self.name);
+        let group = self.core.state.volume_group_of(&self.name);
         let mut value = json!({
             "id": snapshot.id,
             "name": self.name,
             "created": snapshot.created_ms,
             "destroyed": snapshot.destroyed.is_some(),
-            "pod": {},
+            "pod": reference(pod.map(|pod| (&pod.id, &pod.name))),
             "provisioned": snapshot.provisioned,
             "source": source,
             "suffix": snapshot.suffix,
             "time_remaining": self.time_remaining(),
             "serial": snapshot.serial,
             "space": space(self.usage(), self.version),
-            "volume_group": {},
+            "volume_group": reference(group.map(|group| (&group.id, &group.name))),
         });
         if let Some(map) = value.as_object_mut()
             && self.version >= RestVersion(38)

@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::flasharray::RestVersion;
+use crate::flasharray::state::Volume;
+use crate::flasharray::{Core, RestVersion};
 
 /// Properties of `space` that listings of arrays can be filtered and sorted by.
 pub(crate) const ARRAY_SPACE: &[&str] = &[
@@ -26,6 +27,35 @@ pub(crate) struct Usage {
     pub(crate) provisioned: u64,
     pub(crate) unique: u64,
     pub(crate) snapshots: u64,
+}
+
+impl Usage {
+    /// What a volume and its snapshots occupy: what was given, or else their files.
+    pub(crate) fn of_volume(core: &Core, volume: &Volume) -> Self {
+        let given = core.figures_of(volume.sequence).used;
+        let snapshots = core.state.snapshots_of(volume.sequence);
+        Self {
+            provisioned: volume.provisioned,
+            unique: given.unwrap_or_else(|| core.data.used_bytes(&volume.serial)),
+            snapshots: snapshots
+                .map(|snapshot| core.data.used_bytes(&snapshot.serial))
+                .sum(),
+        }
+    }
+
+    /// What volumes occupy together.
+    pub(crate) fn of_volumes<'a, I>(core: &Core, volumes: I) -> Self
+    where
+        I: Iterator<Item = &'a Volume>,
+    {
+        volumes
+            .map(|volume| Self::of_volume(core, volume))
+            .fold(Self::default(), |sum, next| Self {
+                provisioned: sum.provisioned + next.provisioned,
+                unique: sum.unique + next.unique,
+                snapshots: sum.snapshots + next.snapshots,
+            })
+    }
 }
 
 /// Renders `space`. `total_used` and `used_provisioned` are absent in 2.16 and present in 2.26;

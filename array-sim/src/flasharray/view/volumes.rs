@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Usage, place, space};
-use crate::flasharray::state::Volume;
+use super::{Usage, place, reference, space};
+use crate::flasharray::state::{Pod, Volume, VolumeGroup};
 use crate::flasharray::{Core, RestVersion};
 use crate::query::{Field, Row};
 
@@ -17,15 +17,15 @@ pub(crate) struct VolumeRow<'a> {
 
 impl VolumeRow<'_> {
     fn usage(&self) -> Usage {
-        let core = self.core;
-        let snapshots = core.state.snapshots_of(self.volume.sequence);
-        Usage {
-            provisioned: self.volume.provisioned,
-            unique: core.data.used_bytes(&self.volume.serial),
-            snapshots: snapshots
-                .map(|snapshot| core.data.used_bytes(&snapshot.serial))
-                .sum(),
-        }
+        Usage::of_volume(self.core, self.volume)
+    }
+
+    fn pod(&self) -> Option<&Pod> {
+        self.core.state.pod_of(&self.volume.name)
+    }
+
+    fn volume_group(&self) -> Option<&VolumeGroup> {
+        self.core.state.volume_group_of(&self.volume.name)
     }
 
     /// Hosts and host groups: each counts once.
@@ -82,7 +82,8 @@ impl VolumeRow<'_> {
         put("serial", json!(volume.serial));
         put("space", space(self.usage(), self.version));
         put("time_remaining", json!(self.time_remaining()));
-        put("pod", json!({}));
+        let pod = self.pod().map(|pod| (&pod.id, &pod.name));
+        put("pod", reference(pod));
         put("promotion_status", json!(self.promotion()));
         put("requested_promotion_state", json!(self.promotion()));
         put(
@@ -93,7 +94,8 @@ impl VolumeRow<'_> {
             ),
         );
         put("subtype", json!(volume.subtype));
-        put("volume_group", json!({}));
+        let group = self.volume_group().map(|group| (&group.id, &group.name));
+        put("volume_group", reference(group));
         // Absent in 2.2; there from 2.11 on.
         if self.version >= RestVersion(11) {
             let (operator, value) = &volume.priority_adjustment;
@@ -178,6 +180,14 @@ impl Row for VolumeRow<'_> {
             "time_remaining" => optional(self.time_remaining()),
             "source.id" => Field::optional(volume.source.as_ref().map(|source| source.id.as_str())),
             "source.name" => Field::optional(self.source_name()),
+            "pod.id" => Field::optional(self.pod().map(|pod| pod.id.as_str())),
+            "pod.name" => Field::optional(self.pod().map(|pod| pod.name.as_str())),
+            "volume_group.id" => {
+                Field::optional(self.volume_group().map(|group| group.id.as_str()))
+            }
+            "volume_group.name" => {
+                Field::optional(self.volume_group().map(|group| group.name.as_str()))
+            }
             "qos.bandwidth_limit" => optional(volume.qos.bandwidth_limit),
             "qos.iops_limit" => optional(volume.qos.iops_limit),
             "promotion_status" | "requested_promotion_state" => Field::text(self.promotion()),

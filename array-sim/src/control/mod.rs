@@ -16,12 +16,17 @@
 //! GET    /sim/arrays/NAME/calls            the log of calls
 //! DELETE /sim/arrays/NAME/calls            the same, and forget them
 //! GET    /sim/arrays/NAME/events           who got and lost access to what, when
-//! GET    /sim/arrays/NAME/state            volumes, snapshots, hosts, connections
+//! GET    /sim/arrays/NAME/state            volumes, snapshots, hosts, connections and the rest
+//! GET    /sim/arrays/NAME/settings         figures, limits and ports in force
+//! PATCH  /sim/arrays/NAME/settings         change some of them (JSON)
+//! PUT    /sim/arrays/NAME/protection-group make one, or put it in place of the old (JSON)
+//! DELETE /sim/arrays/NAME/protection-group drop one: {"name": "pg1"}
 //! ```
+
+mod actions;
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -29,14 +34,11 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::array::Array;
-use crate::faults::{FaultPlan, FaultRule};
 
 /// A running control listener. Dropping it stops it.
 #[derive(Debug)]
@@ -89,12 +91,6 @@ async fn list(State(arrays): State<Vec<Array>>) -> Json<Value> {
     Json(json!({ "arrays": arrays.iter().map(describe).collect::<Vec<_>>() }))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Advance {
-    ms: u64,
-}
-
 /// The answer to what cannot be done.
 struct Wrong(StatusCode, String);
 
@@ -113,7 +109,7 @@ async fn one(
     let Some(array) = arrays.iter().find(|array| array.name() == name) else {
         return wrong(StatusCode::NOT_FOUND, &format!("no array {name}"));
     };
-    match act(array, method.as_str(), &what, &body).await {
+    match actions::act(array, method.as_str(), &what, &body).await {
         Ok(value) => Json(value).into_response(),
         Err(Wrong(status, text)) => wrong(status, &text),
     }
@@ -121,79 +117,4 @@ async fn one(
 
 fn wrong(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "error": text }))).into_response()
-}
-
-async fn act(array: &Array, method: &str, what: &str, body: &[u8]) -> Result<Value, Wrong> {
-    match (method, what) {
-        ("GET", "faults") => Ok(json!({
-            "plan": array.faults(),
-            "counts": array.fault_counts(),
-            "held": array.held_calls(),
-        })),
-        ("PUT", "faults") => {
-            let plan: FaultPlan = parse(body)?;
-            let problems = plan.problems();
-            if !problems.is_empty() {
-                return Err(problems.join("; ").into());
-            }
-            array.set_faults(plan);
-            Ok(json!({}))
-        }
-        ("DELETE", "faults") => {
-            array.clear_faults();
-            Ok(json!({}))
-        }
-        ("POST", "rules") => {
-            let rule: FaultRule = parse(body)?;
-            array.add_rule(rule);
-            Ok(json!({}))
-        }
-        ("POST", "release") => {
-            array.release_held();
-            Ok(json!({}))
-        }
-        ("POST", "down") => {
-            array.stop().await;
-            Ok(json!({}))
-        }
-        ("POST", "up") => array
-            .start()
-            .await
-            .map(|()| json!({}))
-            .map_err(|error| Wrong(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
-        ("POST", "silent" | "answer") => {
-            array.set_silent(what == "silent");
-            Ok(json!({}))
-        }
-        ("POST", "expire-sessions") => {
-            array.expire_sessions();
-            Ok(json!({}))
-        }
-        ("POST", "advance-clock") => {
-            let advance: Advance = parse(body)?;
-            array.advance_clock(Duration::from_millis(advance.ms));
-            Ok(json!({}))
-        }
-        ("GET", "calls") => Ok(json!({ "calls": array.calls(), "counts": array.call_counts() })),
-        ("DELETE", "calls") => {
-            let counts = array.call_counts();
-            Ok(json!({ "calls": array.take_calls(), "counts": counts }))
-        }
-        ("GET", "events") => Ok(json!({ "events": array.connection_events() })),
-        ("GET", "state") => Ok(json!({
-            "volumes": array.volumes(),
-            "snapshots": array.snapshots(),
-            "hosts": array.hosts(),
-            "host_groups": array.host_groups(),
-            "connections": array.connections(),
-        })),
-        _ => Err(Wrong(
-            StatusCode::NOT_FOUND,
-            format!("there is no {method} {what}"),
-        )),
-    }
-}
-
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
-    serde_json::from_slice(body).map_err(|error| error.to_string().into())
 }

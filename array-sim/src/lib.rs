@@ -8,6 +8,7 @@ mod control;
 mod events;
 mod faults;
 mod flasharray;
+mod lun_faults;
 pub mod lun_table;
 pub mod luns;
 mod query;
@@ -26,5 +27,7 @@ pub use flasharray::state::{
     ProtectionGroup, ProtectionGroupSeed, Qos, Snapshot, SpaceLeft, Tag, Volume, VolumeGroup,
 };
 pub use flasharray::{Adjustment, Performance, Port, VolumeFigures};
-pub use lun_table::{Lun, LunCounters, LunEvent, LunFaults, LunOperation, LunTable};
+pub use lun_table::{
+    Lun, LunCounters, LunEvent, LunFaults, LunOperation, LunTable, LunVolumeFaults,
+};
 pub use simulator::{Simulator, SimulatorBuilder, StartError};

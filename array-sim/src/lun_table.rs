@@ -10,11 +10,13 @@
 //! It is *not* the record of connections (that is the state machine's, and it also knows hosts
 //! without a LUN); and it is in memory only: the state machine fills it again after a restart.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+
+pub use crate::lun_faults::{LunFaults, LunOperation, LunVolumeFaults};
 
 /// One volume as one host sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,113 +221,6 @@ impl LunTable {
     }
 }
 
-/// Which kind of data-path operation a fault concerns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LunOperation {
-    /// Reads.
-    Read,
-    /// Writes and flushes.
-    Write,
-}
-
-/// Faults of the data path: all volumes, or some by serial. Cheap to ask on every read and write.
-#[derive(Debug, Default)]
-pub struct LunFaults {
-    read_delay_ms: AtomicU64,
-    write_delay_ms: AtomicU64,
-    fail_reads: AtomicBool,
-    fail_writes: AtomicBool,
-    /// True while one of the sets below is not empty, so that the common case takes no lock.
-    selective: AtomicBool,
-    failing: Mutex<Failing>,
-}
-
-#[derive(Debug, Default)]
-struct Failing {
-    reads: BTreeSet<String>,
-    writes: BTreeSet<String>,
-}
-
-impl LunFaults {
-    /// Makes every read, or every write, take at least this long.
-    pub fn set_delay(&self, operation: LunOperation, delay: Duration) {
-        let milliseconds = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        match operation {
-            LunOperation::Read => &self.read_delay_ms,
-            LunOperation::Write => &self.write_delay_ms,
-        }
-        .store(milliseconds, Ordering::Relaxed);
-    }
-
-    /// How long a read, or a write, is to be held back.
-    #[must_use]
-    pub fn delay(&self, operation: LunOperation) -> Duration {
-        Duration::from_millis(
-            match operation {
-                LunOperation::Read => &self.read_delay_ms,
-                LunOperation::Write => &self.write_delay_ms,
-            }
-            .load(Ordering::Relaxed),
-        )
-    }
-
-    /// Makes reads, or writes, of every volume fail with an I/O error, or ends that.
-    pub fn fail_all(&self, operation: LunOperation, fail: bool) {
-        match operation {
-            LunOperation::Read => &self.fail_reads,
-            LunOperation::Write => &self.fail_writes,
-        }
-        .store(fail, Ordering::Relaxed);
-    }
-
-    /// Makes reads, or writes, of one volume fail with an I/O error, or ends that.
-    pub fn fail_serial(&self, operation: LunOperation, serial: &str, fail: bool) {
-        let mut failing = lock(&self.failing);
-        let set = match operation {
-            LunOperation::Read => &mut failing.reads,
-            LunOperation::Write => &mut failing.writes,
-        };
-        if fail {
-            set.insert(serial.to_owned());
-        } else {
-            set.remove(serial);
-        }
-        let any = !failing.reads.is_empty() || !failing.writes.is_empty();
-        self.selective.store(any, Ordering::Relaxed);
-    }
-
-    /// Whether a read, or a write, of this volume is to fail.
-    #[must_use]
-    pub fn fails(&self, operation: LunOperation, serial: &str) -> bool {
-        let all = match operation {
-            LunOperation::Read => &self.fail_reads,
-            LunOperation::Write => &self.fail_writes,
-        };
-        if all.load(Ordering::Relaxed) {
-            return true;
-        }
-        if !self.selective.load(Ordering::Relaxed) {
-            return false;
-        }
-        let failing = lock(&self.failing);
-        match operation {
-            LunOperation::Read => &failing.reads,
-            LunOperation::Write => &failing.writes,
-        }
-        .contains(serial)
-    }
-
-    /// Ends all faults of the data path.
-    pub fn clear(&self) {
-        self.set_delay(LunOperation::Read, Duration::ZERO);
-        self.set_delay(LunOperation::Write, Duration::ZERO);
-        self.fail_all(LunOperation::Read, false);
-        self.fail_all(LunOperation::Write, false);
-        *lock(&self.failing) = Failing::default();
-        self.selective.store(false, Ordering::Relaxed);
-    }
-}
-
 /// One finished operation of the data path, for the counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -343,7 +238,7 @@ pub enum LunEvent {
 }
 
 /// What the data path did since the table was made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct LunCounters {
     /// Finished reads.
@@ -446,21 +341,6 @@ mod tests {
         assert!(table.rename_host("a", "c"));
         assert_eq!(table.hosts(), ["b", "c"]);
         assert_eq!(table.lookup("c", 1).unwrap().size, 5 << 20);
-    }
-
-    #[test]
-    fn faults_are_for_all_or_for_one() {
-        let table = LunTable::new();
-        let faults = table.faults();
-        assert!(!faults.fails(LunOperation::Read, "S1"));
-        faults.fail_serial(LunOperation::Read, "S1", true);
-        assert!(faults.fails(LunOperation::Read, "S1"));
-        assert!(!faults.fails(LunOperation::Read, "S2"));
-        assert!(!faults.fails(LunOperation::Write, "S1"));
-        faults.fail_all(LunOperation::Write, true);
-        assert!(faults.fails(LunOperation::Write, "S2"));
-        faults.clear();
-        assert!(!faults.fails(LunOperation::Read, "S1"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -94,6 +95,7 @@ impl Array {
                 listener: tokio::sync::Mutex::new(None),
                 mount: Mutex::new(mount),
                 lun_folder: place.lun_folder,
+                ended: AtomicBool::new(false),
                 _port: port,
                 identity,
                 clock,

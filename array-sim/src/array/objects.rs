@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::PoisonError;
 
 use super::Array;
 use crate::flasharray::state::{
     Host, HostGroup, Pod, ProtectionGroup, Snapshot, Volume, VolumeGroup,
 };
+use crate::luns::VolumeIo;
 
 /// A connection as `/connections` lists it, by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -90,6 +92,15 @@ impl Array {
     #[must_use]
     pub fn data_file(&self, serial: &str) -> PathBuf {
         self.shared.core().data.path(serial)
+    }
+
+    /// What was read and written on a volume through the LUN folder, by serial, since it was
+    /// mounted. `None`: there is no LUN folder.
+    #[must_use]
+    pub fn volume_io(&self, serial: &str) -> Option<VolumeIo> {
+        let mount = self.shared.mount.lock();
+        let mount = mount.unwrap_or_else(PoisonError::into_inner);
+        mount.as_ref().map(|mount| mount.volume_io(serial))
     }
 
     /// All pods, destroyed ones too, oldest first.

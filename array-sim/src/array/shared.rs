@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpSocket;
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(super) listener: tokio::sync::Mutex<Option<Listener>>,
     pub(super) mount: Mutex<Option<LunMount>>,
     pub(super) lun_folder: Option<PathBuf>,
+    /// The simulator is gone: nothing brings the array back.
+    pub(super) ended: AtomicBool,
     /// Keeps the port while the array is stopped.
     pub(super) _port: TcpSocket,
 }
@@ -86,8 +89,14 @@ impl Shared {
         tasks.spawn(task);
     }
 
+    /// Whether the simulator is gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
     /// Ends everything at once, as if the process were killed.
     pub(crate) fn abort(&self) {
+        self.ended.store(true, Ordering::SeqCst);
         if let Ok(mut listener) = self.listener.try_lock()
             && let Some(listener) = listener.take()
         {

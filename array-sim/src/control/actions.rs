@@ -1,5 +1,6 @@
 //! What each call of the control listener does.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -12,6 +13,7 @@ use crate::array::Array;
 use crate::faults::{FaultPlan, FaultRule};
 use crate::flasharray::Adjustment;
 use crate::flasharray::state::ProtectionGroupSeed;
+use crate::lun_table::LunVolumeFaults;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +55,10 @@ pub(super) async fn act(
         }
         ("POST", "rules") => {
             let rule: FaultRule = parse(body)?;
+            let problems = rule.problems();
+            if !problems.is_empty() {
+                return Err(problems.join("; ").into());
+            }
             array.add_rule(rule);
             Ok(json!({}))
         }
@@ -88,8 +94,49 @@ pub(super) async fn act(
             Ok(json!({ "calls": array.take_calls(), "counts": counts }))
         }
         ("GET", "events") => Ok(json!({ "events": array.connection_events() })),
+        ("GET", "luns") => Ok(luns(array)),
+        ("PUT", "luns") => set_luns(array, body),
         _ => objects(array, method, what, body),
     }
+}
+
+/// What the data path did, and what it shows to whom.
+fn luns(array: &Array) -> Value {
+    let table = array.luns();
+    let hosts = table.hosts().into_iter().map(|host| {
+        let luns = table.luns(&host).into_iter().filter_map(|number| {
+            let lun = table.lookup(&host, number)?;
+            Some((number.to_string(), json!(lun.serial)))
+        });
+        let luns = Value::Object(luns.collect());
+        (host, luns)
+    });
+    let hosts = Value::Object(hosts.collect());
+    let volumes = array.volumes().into_iter().map(|volume| {
+        let line = json!({
+            "serial": volume.serial,
+            "io": array.volume_io(&volume.serial),
+            "faults": table.faults().volume(&volume.serial),
+        });
+        (volume.name, line)
+    });
+    let volumes = Value::Object(volumes.collect());
+    json!({ "counters": table.counters(), "hosts": hosts, "volumes": volumes })
+}
+
+/// Faults of volumes, by name. All of the names must be there.
+fn set_luns(array: &Array, body: &[u8]) -> Result<Value, Wrong> {
+    let faults: BTreeMap<String, LunVolumeFaults> = parse(body)?;
+    let mut serials = Vec::new();
+    for (name, faults) in faults {
+        let volume = array.volume(&name);
+        let volume = volume.ok_or_else(|| format!("there is no volume {name}"))?;
+        serials.push((volume.serial, faults));
+    }
+    for (serial, faults) in serials {
+        array.luns().faults().set_volume(&serial, faults);
+    }
+    Ok(luns(array))
 }
 
 /// What is on the array, and what it is like.

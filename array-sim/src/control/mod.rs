@@ -11,6 +11,8 @@
 //! POST   /sim/arrays/NAME/release          let held calls go on
 //! POST   /sim/arrays/NAME/down | up        stop listening, listen again
 //! POST   /sim/arrays/NAME/silent | answer  keep silent, answer again
+//! GET    /sim/arrays/NAME/luns             what the data path shows and did, and its faults
+//! PUT    /sim/arrays/NAME/luns             faults of volumes (JSON): {"v1": {"fail_writes": true}}
 //! POST   /sim/arrays/NAME/expire-sessions
 //! POST   /sim/arrays/NAME/advance-clock    {"ms": 86400000}
 //! GET    /sim/arrays/NAME/calls            the log of calls

@@ -6,8 +6,11 @@
 //! one certain step.
 
 mod plan;
+mod rule;
 
-pub use plan::{FaultAction, FaultKind, FaultPlan, FaultRule, LunFaultPlan};
+pub use plan::{FaultAction, FaultKind, FaultPlan, LunFaultPlan};
+pub use rule::FaultRule;
+pub(crate) use rule::Incoming;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -126,17 +129,18 @@ impl Faults {
     }
 
     /// Decides about the next call.
-    pub(crate) fn decide(&self, method: &str, path: &str, query: &str) -> Decision {
+    pub(crate) fn decide(&self, call: &Incoming<'_>) -> Decision {
         let mut inner = self.lock();
         let number = inner.calls;
         inner.calls += 1;
-        let ruled = inner
-            .rules
-            .iter_mut()
-            .find_map(|armed| armed.takes(method, path, query));
         let dice = Dice {
             key: mix(self.seed ^ mix(number)),
         };
+        let ruled = inner
+            .rules
+            .iter_mut()
+            .zip(RULE_DICE..)
+            .find_map(|(armed, which)| armed.takes(call, dice, which));
         let mut decision = match ruled {
             Some(FaultAction::Delay { ms }) => Decision {
                 delay: Duration::from_millis(ms),
@@ -162,6 +166,9 @@ impl Faults {
     }
 }
 
+/// The number of the first rule's die; those of the plan are below.
+const RULE_DICE: u64 = 1000;
+
 struct Held<'a>(&'a Faults);
 
 impl Drop for Held<'_> {
@@ -172,12 +179,16 @@ impl Drop for Held<'_> {
 }
 
 impl Armed {
-    fn takes(&mut self, method: &str, path: &str, query: &str) -> Option<FaultAction> {
-        if !self.rule.fits(method, path, query) {
+    fn takes(&mut self, call: &Incoming<'_>, dice: Dice, which: u64) -> Option<FaultAction> {
+        if !self.rule.fits(call) {
             return None;
         }
         self.seen += 1;
         if self.seen <= self.rule.skip || self.rule.times.is_some_and(|times| self.used >= times) {
+            return None;
+        }
+        let share = self.rule.probability;
+        if share.is_some_and(|share| !dice.falls(which, share)) {
             return None;
         }
         self.used += 1;
@@ -233,11 +244,35 @@ mod tests {
         }
     }
 
+    fn call(method: &str) -> Incoming<'_> {
+        Incoming {
+            method,
+            path: "volumes",
+            query: "",
+            body: b"",
+        }
+    }
+
+    #[test]
+    fn a_rule_takes_its_share_by_the_seed() {
+        let taken = |seed| {
+            let faults = Faults::new(seed, "a", FaultPlan::default());
+            let mut rule = FaultRule::new(FaultAction::Busy);
+            rule.probability = Some(0.3);
+            faults.add_rule(rule);
+            let decided = (0..1000).map(|_| faults.decide(&call("GET")).action.is_some());
+            decided.collect::<Vec<_>>()
+        };
+        let first = taken(1);
+        let share = first.iter().filter(|taken| **taken).count();
+        assert!((230..370).contains(&share), "{share}");
+        assert_eq!(first, taken(1));
+        assert_ne!(first, taken(2));
+    }
+
     fn decisions(seed: u64, array: &str) -> Vec<Decision> {
         let faults = Faults::new(seed, array, plan());
-        (0..200)
-            .map(|_| faults.decide("GET", "volumes", ""))
-            .collect()
+        (0..200).map(|_| faults.decide(&call("GET"))).collect()
     }
 
     #[test]
@@ -251,7 +286,7 @@ mod tests {
     fn probabilities_are_about_right_and_counted() {
         let faults = Faults::new(1, "a", plan());
         for _ in 0..2000 {
-            faults.decide("GET", "volumes", "");
+            faults.decide(&call("GET"));
         }
         let counts = faults.counts();
         let resets = counts.get(&FaultKind::ResetBefore).copied().unwrap();
@@ -269,8 +304,8 @@ mod tests {
         rule.skip = 1;
         rule.times = Some(1);
         faults.add_rule(rule);
-        let patch = || faults.decide("PATCH", "volumes", "names=x").action;
-        assert_eq!(faults.decide("GET", "volumes", "").action, None);
+        let patch = || faults.decide(&call("PATCH")).action;
+        assert_eq!(faults.decide(&call("GET")).action, None);
         assert_eq!(patch(), None);
         assert_eq!(patch(), Some(FaultAction::ResetAfter));
         assert_eq!(patch(), None);

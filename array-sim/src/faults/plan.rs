@@ -26,6 +26,8 @@ pub struct FaultPlan {
     pub unavailable: f64,
     /// Answered with 500 and "Server is busy".
     pub busy: f64,
+    /// Answered with 500 and another text.
+    pub server_error: f64,
     /// The connection is reset, and the call takes effect later.
     pub late: f64,
     /// Soonest late effect, milliseconds.
@@ -51,6 +53,7 @@ impl Default for FaultPlan {
             retry_after_s: 1,
             unavailable: 0.0,
             busy: 0.0,
+            server_error: 0.0,
             late: 0.0,
             late_min_ms: 100,
             late_max_ms: 1000,
@@ -92,7 +95,8 @@ impl FaultPlan {
         problems
     }
 
-    const fn shares(&self) -> [(&'static str, f64); 7] {
+    /// The order is that of the dice: a new kind goes to the end.
+    const fn shares(&self) -> [(&'static str, f64); 8] {
         [
             ("reset_before", self.reset_before),
             ("reset_after", self.reset_after),
@@ -101,6 +105,7 @@ impl FaultPlan {
             ("busy", self.busy),
             ("late", self.late),
             ("expire_token", self.expire_token),
+            ("server_error", self.server_error),
         ]
     }
 
@@ -125,72 +130,16 @@ impl FaultPlan {
                         ms: u64::try_from(late.as_millis()).unwrap_or(u64::MAX),
                     }
                 }
-                _ => FaultAction::ExpireToken,
+                6 => FaultAction::ExpireToken,
+                _ => FaultAction::Fail {
+                    status: 500,
+                    message: "Internal server error.".to_owned(),
+                },
             });
         Decision {
             delay: dice.between(100, self.delay_min_ms, self.delay_max_ms),
             action,
         }
-    }
-}
-
-/// A fault for certain calls. Rules are asked in the order in which they were added; the first
-/// that takes a call decides about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct FaultRule {
-    /// Upper case; unset: all.
-    #[serde(default)]
-    pub method: Option<String>,
-    /// The path after `/api/2.N/`, such as `volumes`; unset: all.
-    #[serde(default)]
-    pub path: Option<String>,
-    /// A text that the query must contain, as it was sent; unset: all.
-    #[serde(default)]
-    pub query_contains: Option<String>,
-    /// How many fitting calls are left alone first.
-    #[serde(default)]
-    pub skip: u64,
-    /// How many calls it takes; unset: all.
-    #[serde(default)]
-    pub times: Option<u64>,
-    /// What happens.
-    pub action: FaultAction,
-}
-
-impl FaultRule {
-    /// A rule for every call.
-    #[must_use]
-    pub const fn new(action: FaultAction) -> Self {
-        Self {
-            method: None,
-            path: None,
-            query_contains: None,
-            skip: 0,
-            times: None,
-            action,
-        }
-    }
-
-    /// A rule for the next call of this method and path (after `/api/2.N/`).
-    #[must_use]
-    pub fn once(method: &str, path: &str, action: FaultAction) -> Self {
-        Self {
-            method: Some(method.to_owned()),
-            path: Some(path.to_owned()),
-            times: Some(1),
-            ..Self::new(action)
-        }
-    }
-
-    pub(super) fn fits(&self, method: &str, path: &str, query: &str) -> bool {
-        self.method.as_deref().is_none_or(|wanted| wanted == method)
-            && self.path.as_deref().is_none_or(|wanted| wanted == path)
-            && self
-                .query_contains
-                .as_deref()
-                .is_none_or(|part| query.contains(part))
     }
 }
 
@@ -235,6 +184,30 @@ pub enum FaultAction {
         /// The text of the error.
         message: String,
     },
+    /// This status with this message; nothing has happened.
+    Fail {
+        /// 400 to 599.
+        status: u16,
+        /// The text of the error.
+        message: String,
+    },
+    /// It takes effect, and is answered with this status and message all the same.
+    FailAfter {
+        /// 400 to 599.
+        status: u16,
+        /// The text of the error.
+        message: String,
+    },
+    /// The array goes down with this call, before any effect, and is back after a while.
+    Down {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// The array falls silent with this call, before any effect, and answers again after a while.
+    Silence {
+        /// Milliseconds.
+        ms: u64,
+    },
 }
 
 /// Kinds of faults, for counting.
@@ -264,7 +237,11 @@ pub enum FaultKind {
     Hold,
     /// Refused by a rule.
     Refuse,
-    /// Arrived while the array was silent.
+    /// Answered with a status of a rule or of the plan.
+    Fail,
+    /// Took the array down.
+    Down,
+    /// Arrived while the array was silent, or made it so.
     Silent,
     /// A rule let the call pass.
     Pass,
@@ -286,6 +263,9 @@ impl FaultAction {
             Self::ExpireToken => FaultKind::ExpireToken,
             Self::HoldBefore | Self::HoldAfter => FaultKind::Hold,
             Self::Refuse { .. } => FaultKind::Refuse,
+            Self::Fail { .. } | Self::FailAfter { .. } => FaultKind::Fail,
+            Self::Down { .. } => FaultKind::Down,
+            Self::Silence { .. } => FaultKind::Silent,
         }
     }
 }

@@ -229,9 +229,11 @@ impl Filesystem for LunFilesystem {
             return reply.error(Errno::EISDIR);
         };
         self.data
-            .after_delay(LunOperation::Read, move |data| match data.read(&range) {
-                Ok(bytes) => reply.data(&bytes),
-                Err(error) => reply.error(error),
+            .after_delay(LunOperation::Read, &range.clone(), move |data| {
+                match data.read(&range) {
+                    Ok(bytes) => reply.data(&bytes),
+                    Err(error) => reply.error(error),
+                }
             });
     }
 
@@ -251,23 +253,20 @@ impl Filesystem for LunFilesystem {
         let Some(range) = self.range(inode, offset, u64::from(length)) else {
             return reply.error(Errno::EISDIR);
         };
+        let place = range.clone();
         let answer = move |path: &ReadsWrites, bytes: &[u8]| match path.write(&range, bytes) {
             Ok(()) => reply.written(length),
             Err(error) => reply.error(error),
         };
-        if self
-            .data
-            .table
-            .faults()
-            .delay(LunOperation::Write)
-            .is_zero()
-        {
+        if self.data.delay(LunOperation::Write, &place).is_zero() {
             // the common case copies nothing
             return answer(&self.data, data);
         }
         let bytes = data.to_vec();
         self.data
-            .after_delay(LunOperation::Write, move |path| answer(path, &bytes));
+            .after_delay(LunOperation::Write, &place, move |path| {
+                answer(path, &bytes);
+            });
     }
 
     fn fsync(
@@ -282,10 +281,14 @@ impl Filesystem for LunFilesystem {
             return reply.ok();
         };
         self.data
-            .after_delay(LunOperation::Write, move |data| match data.flush(&range) {
-                Ok(()) => reply.ok(),
-                Err(error) => reply.error(error),
-            });
+            .after_delay(
+                LunOperation::Write,
+                &range.clone(),
+                move |data| match data.flush(&range) {
+                    Ok(()) => reply.ok(),
+                    Err(error) => reply.error(error),
+                },
+            );
     }
 
     fn fallocate(
@@ -301,12 +304,13 @@ impl Filesystem for LunFilesystem {
         let Some(range) = self.range(inode, offset, length) else {
             return reply.error(Errno::EOPNOTSUPP);
         };
-        self.data.after_delay(LunOperation::Write, move |data| {
-            match data.allocate(&range, mode) {
+        self.data
+            .after_delay(LunOperation::Write, &range.clone(), move |data| match data
+                .allocate(&range, mode)
+            {
                 Ok(()) => reply.ok(),
                 Err(error) => reply.error(error),
-            }
-        });
+            });
     }
 
     fn readdir(

@@ -22,7 +22,7 @@ use crate::lun_table::{Lun, LunEvent, LunOperation, LunTable};
 const HELD_BACK: usize = 256;
 
 /// What was done on one volume since the file system was mounted, by all hosts together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct VolumeIo {
     /// Finished reads.
@@ -92,9 +92,10 @@ impl ReadsWrites {
     pub(super) fn after_delay(
         self: &Arc<Self>,
         operation: LunOperation,
+        range: &Range,
         work: impl FnOnce(&Self) + Send + 'static,
     ) {
-        let delay = self.table.faults().delay(operation);
+        let delay = self.delay(operation, range);
         if delay.is_zero() {
             return work(self);
         }
@@ -114,6 +115,18 @@ impl ReadsWrites {
             // the reply inside `work` was dropped with it, which answers EIO
             self.held_back.fetch_sub(1, Ordering::Relaxed);
             tracing::warn!(%error, "no thread for a delayed operation: answered with EIO");
+        }
+    }
+
+    /// How long an operation is to be held back, by the volume that is there when it arrives.
+    pub(super) fn delay(&self, operation: LunOperation, range: &Range) -> Duration {
+        let faults = self.table.faults();
+        if !faults.is_selective() {
+            return faults.delay(operation);
+        }
+        match self.table.lookup(&range.host, range.number) {
+            Some(lun) => faults.delay_of(operation, &lun.serial),
+            None => faults.delay(operation),
         }
     }
 

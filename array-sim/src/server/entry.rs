@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::connection::Breaker;
-use crate::array::Shared;
+use crate::array::{Array, Shared};
 use crate::calls::Started;
 use crate::clock::http_date;
-use crate::faults::{FaultAction, FaultKind};
+use crate::faults::{FaultAction, FaultKind, Incoming};
 use crate::flasharray::state::Refusal;
 use crate::flasharray::{Reply, Request, RestVersion, routes};
 use crate::query::Params;
@@ -122,9 +122,12 @@ async fn run(array: &Arc<Shared>, call: Call) -> Option<Answer> {
         return None;
     }
     let started = call.started.clone();
-    let decision = array
-        .faults
-        .decide(&started.method, &started.route, &started.query);
+    let decision = array.faults.decide(&Incoming {
+        method: &started.method,
+        path: &started.route,
+        query: &started.query,
+        body: &call.body,
+    });
     let fault = match &decision.action {
         Some(action) => Some(action.kind()),
         None => (!decision.delay.is_zero()).then_some(FaultKind::Delay),
@@ -188,8 +191,51 @@ async fn faulty(array: &Arc<Shared>, call: Call, action: FaultAction) -> Option<
             Some(answer)
         }
         FaultAction::Refuse { message } => Some(Refusal::new(message, None).into()),
+        FaultAction::Fail { status, message } => {
+            Some(Refusal::with_status(status, message, None).into())
+        }
+        FaultAction::FailAfter { status, message } => {
+            execute(array, call).await;
+            Some(Refusal::with_status(status, message, None).into())
+        }
+        FaultAction::Down { ms } => {
+            away(array, ms, false);
+            None
+        }
+        FaultAction::Silence { ms } => {
+            away(array, ms, true);
+            // As any call that meets the silence: it ends with it, unserved.
+            let mut silent = array.silent.subscribe();
+            drop(silent.wait_for(|silent| !silent).await);
+            None
+        }
         FaultAction::Pass | FaultAction::Delay { .. } => Some(execute(array, call).await),
     }
+}
+
+/// Takes the array away for a while: silent, or down. Not a task of the array, since going down
+/// ends those.
+fn away(array: &Arc<Shared>, ms: u64, silent: bool) {
+    let gone = Array {
+        shared: Arc::clone(array),
+    };
+    if silent {
+        gone.set_silent(true);
+    }
+    tokio::spawn(async move {
+        if !silent {
+            gone.stop().await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
+        if gone.shared.has_ended() {
+            return;
+        }
+        if silent {
+            gone.set_silent(false);
+        } else if let Err(error) = gone.start().await {
+            tracing::error!(%error, "the array does not come back");
+        }
+    });
 }
 
 /// The call without faults.

@@ -3,6 +3,7 @@
 mod client;
 mod connections;
 mod containers;
+mod fault_rules;
 mod faults;
 mod figures;
 mod hosts;

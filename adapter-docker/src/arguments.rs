@@ -7,11 +7,17 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::PLUGIN_FOLDER;
+use crate::{PLUGIN_FOLDER, logging};
+
+/// What somebody who meets a limit looks for; docs/limits.md has the rest.
+const LIMITS: &str = "\
+Limits: 1024 connections, or half of the open files that the process is permitted; 512 calls that
+wait, 64 of them on one volume; requests of at most 64 KiB. Beyond them calls are answered
+\"try again\". Repeated log lines are left out beyond 10 a second.";
 
 /// Docker volume plugin: volumes from a fleet of storage arrays.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "fairlead-docker", version)]
+#[command(name = "fairlead-docker", version, after_help = LIMITS)]
 pub struct Arguments {
     /// Configuration file.
     #[arg(long, default_value = fairlead::config::DEFAULT_PATH)]
@@ -67,14 +73,7 @@ impl Arguments {
     pub fn start_logging(&self) -> Result<(), String> {
         let filter = EnvFilter::try_new(&self.log_level)
             .map_err(|error| format!("--log-level {}: {error}", self.log_level))?;
-        let lines = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr);
-        let started = match self.log_format {
-            LogFormat::Text => lines.with_ansi(false).try_init(),
-            LogFormat::Json => lines.json().try_init(),
-        };
-        started.map_err(|error| format!("logging: {error}"))
+        logging::start(filter, self.log_format)
     }
 }
 

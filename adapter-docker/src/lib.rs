@@ -25,6 +25,7 @@
 
 pub mod arguments;
 mod error;
+mod logging;
 mod message;
 mod plugin;
 mod server;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use adapter_docker::arguments::Arguments;
-use adapter_docker::{PassedSocket, Plugin, PluginSettings, Server, SwarmProbe, bind};
+use adapter_docker::{Limits, PassedSocket, Plugin, PluginSettings, Server, SwarmProbe, bind};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use fairlead::config::{self, Config, ConfigError, Environment};
@@ -174,6 +174,7 @@ async fn run(
     tracing::info!(socket = %path.display(), ?served, ready_ms, "ready");
     tell_manager(NotifyState::Ready);
     let answered = Server::new(socket, std::sync::Arc::clone(&plugin))
+        .with_limits(Limits::of_this_process())
         .serve(stop)
         .await;
     if !(plugin.stop(ENGINE_STOP).await && answered) {

@@ -4,8 +4,10 @@
 //! was seen to send: no Content-Type, an empty Host, `Opts` null, and an empty body on a retry.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// A call of the protocol.
@@ -59,7 +61,7 @@ impl Call {
 pub(crate) struct CreateRequest {
     pub(crate) name: String,
     /// Null when the user gave no `-o`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "options")]
     pub(crate) opts: Option<BTreeMap<String, String>>,
 }
 
@@ -78,6 +80,41 @@ pub(crate) struct MountRequest {
     pub(crate) id: Option<String>,
 }
 
+/// Options of which none is given twice: JSON leaves open which of the two would count.
+struct Options(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Options {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Options;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("options")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Options, A::Error> {
+                let mut options = BTreeMap::new();
+                while let Some((key, value)) = pairs.next_entry()? {
+                    if options.insert(key, value).is_some() {
+                        return Err(A::Error::custom("an option is given twice"));
+                    }
+                }
+                Ok(Options(options))
+            }
+        }
+
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+fn options<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<BTreeMap<String, String>>, D::Error> {
+    Option::<Options>::deserialize(deserializer).map(|options| options.map(|Options(pairs)| pairs))
+}
+
 /// Reads a request's body. The error is for the caller to read and shows nothing of the body.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
     if is_empty(body) {
@@ -91,7 +128,7 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String>
                 if let Some(wrong) = wrong_field(body) {
                     return wrong;
                 }
-                "has not the fields of this call"
+                "has not the fields of this call, or has one twice"
             }
             _ => "is not JSON",
         };
@@ -267,6 +304,9 @@ mod tests {
         assert!(error.contains("`ID`"), "{error}");
         let twice = br#"{"Name":"a","Name":"b"}"#;
         assert!(parse::<NameRequest>(twice).is_err());
+        let twice = br#"{"Name":"a","Opts":{"size":"1G","size":"2G"}}"#;
+        let error = parse::<CreateRequest>(twice).unwrap_err();
+        assert!(error.contains("twice"), "{error}");
     }
 
     proptest! {

@@ -15,6 +15,7 @@ impl Plugin {
         let name = VolumeName::new(request.name)?;
         let given = request.opts.unwrap_or_default();
         let options = VolumeOptions::parse(given.clone(), &self.defaults)?;
+        let _pass = self.gate.enter(Some(&name))?;
         self.refuse_in_swarm(&name, peer).await?;
         let outcome = self.engine.create(name.clone(), options, deadline).await?;
         let made = outcome.is_done();

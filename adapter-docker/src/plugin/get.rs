@@ -40,6 +40,10 @@ impl Plugin {
         if let Some(handle) = self.engine.known_handle(&name) {
             return Ok(self.found(&handle));
         }
+        let _pass = match self.gate.enter(Some(&name)) {
+            Ok(pass) => pass,
+            Err(error) => return Ok(self.neither_found_nor_absent(&name, &error)),
+        };
         Ok(match self.engine.handle(&name, deadline).await {
             Ok(Some(handle)) => self.found(&handle),
             Ok(None) => {
@@ -106,14 +110,16 @@ impl Plugin {
     /// Never waits: the daemon lists before it does almost anything else.
     ///
     /// The answer for ten thousand volumes is a megabyte. It is kept as it was sent, with what it
-    /// was made from: the engine's count of changes and the age as it is shown. While neither is
-    /// another, a new one would be the same.
+    /// was made from: the count of changes and the age as it is shown. While neither is another, a
+    /// new one would be the same, and a thousand callers share one.
     pub(super) fn list(&self) -> Reply {
-        let changes = self.engine.changes();
-        let Some(age) = self.engine.inventory_age().map(age) else {
+        let mut changes = self.engine.changes();
+        let listed = self.engine.inventory_age();
+        if listed.is_none() {
             // Before the first listing is complete, what was known before the start is listed too.
-            return self.new_list("not listed yet", &self.names.names());
-        };
+            changes = changes.wrapping_add(self.names.changes());
+        }
+        let age = listed.map_or_else(|| "not listed yet".to_owned(), age);
         let mut kept = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(listing) = kept.as_ref()
             && listing.changes == changes
@@ -121,7 +127,11 @@ impl Plugin {
         {
             return listing.reply.clone();
         }
-        let reply = self.new_list(&age, &[]);
+        let remembered = match listed {
+            Some(_) => Vec::new(),
+            None => self.names.names(),
+        };
+        let reply = self.new_list(&age, &remembered);
         *kept = Some(Listing {
             changes,
             age,

@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 mod create;
+mod gate;
 mod get;
 mod mounting;
 mod reconcile;
@@ -25,6 +26,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::gate::Gate;
 use self::get::Listing;
 use crate::error;
 use crate::message::{self, Call};
@@ -96,6 +98,7 @@ pub struct Plugin {
     answer_within: Duration,
     counts: MountCounts,
     names: NameCache,
+    gate: Gate,
     /// The last answer to List.
     listing: Mutex<Option<Listing>>,
     /// Volumes without mounts that may still be mounted on the host: to be unmounted.
@@ -139,6 +142,7 @@ impl Plugin {
             answer_within: settings.answer_within,
             counts,
             names: NameCache::open(folder.join("names.json")).await,
+            gate: Gate::default(),
             listing: Mutex::new(None),
             unreleased: Mutex::new(HashSet::new()),
             attention: Notify::new(),
@@ -187,7 +191,7 @@ impl Plugin {
         let slow = began + SLOW_CALL.min(self.answer_within);
         crash_points::point!("docker.call.before", call.as_str());
         let result = match call {
-            Call::Activate => Ok(self.activate().await),
+            Call::Activate => self.activate().await,
             Call::Capabilities => Ok(answer::capabilities()),
             Call::List => Ok(self.list()),
             Call::Get => self.get(body, quick).await,

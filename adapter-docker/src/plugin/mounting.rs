@@ -18,6 +18,7 @@ impl Plugin {
         let request: MountRequest = parse(body)?;
         let name = VolumeName::new(request.name)?;
         let id = MountId::new(request.id)?;
+        let _pass = self.gate.enter(Some(&name))?;
         let mut counts = self.counts.volume(&name, deadline).await?;
         let result = async {
             let mountpoint = self.engine.mount(name.clone(), deadline).await?;
@@ -47,6 +48,7 @@ impl Plugin {
         let request: MountRequest = parse(body)?;
         let name = VolumeName::new(request.name)?;
         let id = MountId::new(request.id)?;
+        let _pass = self.gate.enter(Some(&name))?;
         let mut counts = self.counts.volume(&name, deadline).await?;
         let result = match counts.mounts().release(&id) {
             Released::InUse(next) => counts.save(next).await,
@@ -108,7 +110,8 @@ impl Plugin {
 
     /// A daemon calls this once in its life: whoever calls is a new one, and what was counted
     /// before may belong to containers that died with the old one.
-    pub(super) async fn activate(&self) -> Reply {
+    pub(super) async fn activate(&self) -> Result<Reply> {
+        let _pass = self.gate.enter(None)?;
         let began = Instant::now();
         *self
             .epoch
@@ -131,7 +134,7 @@ impl Plugin {
             }
         }
         self.attention.notify_one();
-        answer::activate()
+        Ok(answer::activate())
     }
 
     /// The name in a request that has nothing else.

@@ -11,6 +11,7 @@ impl Plugin {
     /// while it knows of a container, but it forgets more easily than the counts do.
     pub(super) async fn remove(&self, body: &[u8], deadline: Instant) -> Result<()> {
         let name = Self::named(body)?;
+        let _pass = self.gate.enter(Some(&name))?;
         let mut counts = self.counts.volume(&name, deadline).await?;
         let result = self.remove_uncounted(&name, &mut counts, deadline).await;
         counts.done();

@@ -9,7 +9,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
 use super::Shared;
-use super::service::{self, HangUp};
+use super::places::Place;
+use super::service::{self, Caller, HangUp};
 use super::stream::{Phase, TimedStream, Waits};
 use crate::plugin::Peer;
 
@@ -19,26 +20,31 @@ const HEADERS_MAX: usize = 64;
 /// Bytes of buffer for a header, and so the largest one.
 const HEADER_BYTES_MAX: usize = 16 << 10;
 
-/// Serves a connection until it ends, times out or the server stops.
-pub(super) async fn serve(stream: UnixStream, shared: Arc<Shared>) {
+/// Serves a connection until it ends, times out, has to give way or the server stops.
+pub(super) async fn serve(stream: UnixStream, shared: Arc<Shared>, place: Place) {
     let pid = stream
         .peer_cred()
         .ok()
         .and_then(|credentials| credentials.pid());
-    let peer = Peer { pid };
+    let caller = Caller {
+        peer: Peer { pid },
+        standing: Arc::clone(place.standing()),
+    };
     let phase = Arc::new(Phase::default());
     let waits = Waits {
         header: shared.limits.header,
         idle: shared.limits.idle,
-        write: shared.limits.write,
+        answer: shared.limits.answer,
     };
     let io = TokioIo::new(TimedStream::new(stream, Arc::clone(&phase), waits));
     let calls = Arc::clone(&shared);
     let service = service_fn(move |request| {
-        let (shared, phase) = (Arc::clone(&calls), Arc::clone(&phase));
+        let (shared, phase, caller) = (Arc::clone(&calls), Arc::clone(&phase), caller.clone());
         async move {
             phase.step();
-            let response = service::respond(request, shared, peer).await;
+            caller.standing.waits();
+            let response = service::respond(request, shared, &caller).await;
+            caller.standing.waits();
             phase.step();
             response
         }
@@ -52,6 +58,7 @@ pub(super) async fn serve(stream: UnixStream, shared: Arc<Shared>) {
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = place.standing().sent_away() => return,
         () = shared.stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -1,8 +1,10 @@
 //! From an HTTP request to a call of the protocol, and from its reply to a response.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -10,6 +12,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use super::Shared;
+use super::places::Standing;
 use crate::message::Call;
 use crate::plugin::{Peer, Reply, answer};
 
@@ -22,11 +25,21 @@ const MEDIA_TYPE: HeaderValue =
 #[error("closed without an answer")]
 pub(super) struct HangUp;
 
+/// Whose request it is.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) peer: Peer,
+    pub(super) standing: Arc<Standing>,
+}
+
+/// Why a body cannot be used: the answer's status and text.
+type Refusal = (StatusCode, &'static str);
+
 /// Answers one request.
 pub(super) async fn respond(
     request: Request<Incoming>,
     shared: Arc<Shared>,
-    peer: Peer,
+    caller: &Caller,
 ) -> Result<Response<Body>, HangUp> {
     let Some(call) = Call::from_path(request.uri().path()) else {
         return response(answer::error(
@@ -46,8 +59,12 @@ pub(super) async fn respond(
         Ok(body) => body,
         Err((status, text)) => return response(answer::error(status, text)),
     };
+    if !caller.standing.works() {
+        return Err(HangUp); // the connection was closed for another one meanwhile
+    }
     // In a task of its own: a client that goes away must not leave half a call behind.
     let plugin = Arc::clone(&shared.plugin);
+    let peer = caller.peer;
     let work = shared
         .tasks
         .spawn(async move { plugin.call(call, &body, peer).await });
@@ -66,28 +83,43 @@ pub(super) async fn respond(
     }
 }
 
-async fn body(body: Incoming, shared: &Shared) -> Result<Vec<u8>, (StatusCode, &'static str)> {
+async fn body(body: Incoming, shared: &Shared) -> Result<Vec<u8>, Refusal> {
     let limit = shared.limits.body_bytes;
-    let too_large = (
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "the request's body is too large",
-    );
     if body.size_hint().lower() > limit as u64 {
-        return Err(too_large);
+        return Err(TOO_LARGE);
     }
-    let unknown_length = body.size_hint().exact().is_none();
-    match timeout(shared.limits.body, to_bytes(Body::new(body), limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
-        Ok(Err(_error)) if unknown_length => Err(too_large),
-        Ok(Err(_error)) => Err((
-            StatusCode::BAD_REQUEST,
-            "the request's body is not complete",
-        )),
-        Err(_elapsed) => Err((
+    timeout(shared.limits.body, collect(body, limit))
+        .await
+        .unwrap_or(Err((
             StatusCode::REQUEST_TIMEOUT,
             "the request's body did not arrive in time",
-        )),
+        )))
+}
+
+const TOO_LARGE: Refusal = (
+    StatusCode::PAYLOAD_TOO_LARGE,
+    "the request's body is too large",
+);
+
+/// Copies the body together. A list of its pieces, as they came, would be many times the limit
+/// where each has a byte.
+async fn collect(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Refusal> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let incomplete = (
+            StatusCode::BAD_REQUEST,
+            "the request's body is not complete",
+        );
+        // What is no data are trailers, which mean nothing here.
+        let Ok(data) = frame.map_err(|_cause| incomplete)?.into_data() else {
+            continue;
+        };
+        if bytes.len() + data.len() > limit {
+            return Err(TOO_LARGE);
+        }
+        bytes.extend_from_slice(&data);
     }
+    Ok(bytes)
 }
 
 fn response(reply: Reply) -> Result<Response<Body>, HangUp> {

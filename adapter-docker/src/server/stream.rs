@@ -5,11 +5,11 @@
 //! is, [`Phase`] tells.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -35,7 +35,7 @@ impl Phase {
 pub(super) struct Waits {
     pub(super) header: Duration,
     pub(super) idle: Duration,
-    pub(super) write: Duration,
+    pub(super) answer: Duration,
 }
 
 /// The stream.
@@ -48,7 +48,8 @@ pub(super) struct TimedStream {
     seen: (u64, bool),
     read: Pin<Box<Sleep>>,
     write: Pin<Box<Sleep>>,
-    writing: bool,
+    /// The phase whose answer had to wait for the client, for which `write` was set.
+    waited: Option<u64>,
 }
 
 impl TimedStream {
@@ -61,8 +62,8 @@ impl TimedStream {
             phase,
             // A client that connects has something to say.
             read: Box::pin(sleep_until(now + waits.header)),
-            write: Box::pin(sleep_until(now + waits.write)),
-            writing: false,
+            write: Box::pin(sleep_until(now + waits.answer)),
+            waited: None,
         }
     }
 
@@ -86,21 +87,23 @@ impl TimedStream {
         }
     }
 
+    /// Judges a write. An answer that never waits has no deadline; one that does has to be taken
+    /// as a whole within it, or a client that takes a byte at a time could go on for ever.
     fn written<T>(
         &mut self,
         context: &mut Context<'_>,
         progress: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if progress.is_ready() {
-            self.writing = false;
-            return progress;
+        let phase = self.phase.now();
+        if progress.is_pending() && self.waited != Some(phase) {
+            self.waited = Some(phase);
+            let deadline = Instant::now() + self.waits.answer;
+            self.write.as_mut().reset(deadline);
         }
-        if !self.writing {
-            self.writing = true;
-            self.write.as_mut().reset(Instant::now() + self.waits.write);
+        if self.waited == Some(phase) && self.write.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(timed_out("the client does not read")));
         }
-        ready!(self.write.as_mut().poll(context));
-        Poll::Ready(Err(timed_out("the client does not read")))
+        progress
     }
 }
 
@@ -139,6 +142,21 @@ impl AsyncWrite for TimedStream {
     ) -> Poll<io::Result<usize>> {
         let progress = Pin::new(&mut self.inner).poll_write(context, bytes);
         self.written(context, progress)
+    }
+
+    /// With this, hyper sends a long answer from where it is: one that many clients are sent, a
+    /// list of all volumes, is not copied for each.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let progress = Pin::new(&mut self.inner).poll_write_vectored(context, parts);
+        self.written(context, progress)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

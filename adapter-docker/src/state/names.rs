@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ pub(crate) struct NameCache {
     writable: bool,
     volumes: Mutex<BTreeMap<VolumeName, Remembered>>,
     changed: Notify,
+    changes: AtomicU64,
     writing: tokio::sync::Mutex<()>,
 }
 
@@ -79,6 +81,7 @@ impl NameCache {
             writable,
             volumes: Mutex::new(content.volumes),
             changed: Notify::new(),
+            changes: AtomicU64::new(0),
             writing: tokio::sync::Mutex::new(()),
         }
     }
@@ -117,15 +120,28 @@ impl NameCache {
         };
         if before != Some(&after) {
             volumes.insert(name.clone(), after);
-            self.changed.notify_one();
+            self.note_change();
         }
     }
 
     /// Forgets a volume that is certainly not there.
     pub(crate) fn forget(&self, name: &VolumeName) {
-        if self.lock().remove(name).is_some() {
-            self.changed.notify_one();
+        let mut volumes = self.lock();
+        if volumes.remove(name).is_some() {
+            self.note_change();
         }
+    }
+
+    /// With the lock held, so that whoever sees the old number and then the names sees a change
+    /// in the next number.
+    fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_one();
+    }
+
+    /// A number that is another one whenever the names may be others.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
     }
 
     /// Writes changes, for ever.

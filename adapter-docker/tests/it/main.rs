@@ -9,16 +9,20 @@
     reason = "test code: a failed expectation is a failed test"
 )]
 
+mod abuse;
 mod crash;
 mod docker;
+mod hang_up;
 mod hostile;
 mod mounting;
 mod node;
+mod nonsense;
 mod program;
 mod protocol;
 mod raw;
 mod socket;
 mod swarm;
 mod systemd;
+mod target;
 mod unreachable;
 mod world;

@@ -19,6 +19,11 @@ pub(crate) fn request(path: &str, body: &str) -> String {
     )
 }
 
+/// The text without its last bytes.
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+    text.get(..text.len() - bytes).unwrap()
+}
+
 /// An answer, or that there was none.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -61,23 +66,58 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) async fn open(socket: &Path) -> Self {
-        let stream = UnixStream::connect(socket).await.unwrap();
-        Self {
-            stream,
+        Self::try_open(socket).await.unwrap()
+    }
+
+    /// Fails at once where the socket's queue is full (unix(7), `EAGAIN`).
+    pub(crate) async fn try_open(socket: &Path) -> std::io::Result<Self> {
+        Ok(Self {
+            stream: UnixStream::connect(socket).await?,
             ahead: Vec::new(),
-        }
+        })
     }
 
     pub(crate) async fn send(&mut self, text: &str) {
+        self.send_bytes(text.as_bytes()).await;
+    }
+
+    /// Returns whether the server took them.
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) -> bool {
         // A server that closed already is seen by the read that follows.
-        drop(self.stream.write_all(text.as_bytes()).await);
+        self.stream.write_all(bytes).await.is_ok()
     }
 
     /// Reads one response: header, then as many bytes as it says.
     pub(crate) async fn receive(&mut self) -> Answer {
-        timeout(PATIENCE, self.read())
+        self.receive_within(PATIENCE).await
+    }
+
+    pub(crate) async fn receive_within(&mut self, patience: Duration) -> Answer {
+        timeout(patience, self.read())
             .await
             .expect("no answer and not closed")
+    }
+
+    /// The answer, if it comes so soon.
+    pub(crate) async fn receive_soon(&mut self, soon: Duration) -> Option<Answer> {
+        timeout(soon, self.read()).await.ok()
+    }
+
+    /// Sends nothing more, and goes on reading.
+    pub(crate) async fn close_own_side(&mut self) {
+        drop(self.stream.shutdown().await);
+    }
+
+    /// Reads until the server closes; gives the number of bytes.
+    pub(crate) async fn read_to_end(&mut self) -> usize {
+        let mut buffer = [0; 4096];
+        let mut total = 0;
+        loop {
+            match self.stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => return total,
+                Ok(count) => total += count,
+            }
+        }
     }
 
     async fn read(&mut self) -> Answer {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use storage_core::{
-    Access, Backend, Capabilities, CreateVolume, DeleteVolume, Error, ErrorKind, ExpandVolume,
-    HeldVolume, Host, Labels, ListVolumes, Namespace, Outcome, Publication, PublishVolume, Result,
-    Size, Telemetry, UnpublishVolume, Volume, VolumeId, VolumeKey, VolumePage,
+    Access, ArrayIdentity, Backend, Capabilities, ConnectionPage, CreateVolume, DeleteVolume,
+    Error, ErrorKind, ExpandVolume, HeldVolume, Host, Labels, ListConnections, ListTrash,
+    ListVolumes, Namespace, Outcome, Publication, PublishVolume, RecoverVolume, Result, Size,
+    Survey, Telemetry, Trash, TrashPage, UnpublishVolume, Volume, VolumeId, VolumeKey, VolumePage,
 };
 use storage_http::{Calls, Client, ClientConfig};
 use tokio::sync::Mutex;
@@ -42,7 +43,7 @@ pub struct FlashArray {
     labels: Labels,
     operation: std::time::Duration,
     client: Client,
-    identity: Arc<IdentityCell>,
+    pub(crate) identity: Arc<IdentityCell>,
     pub(crate) namespace: Namespace,
     pub(crate) way: Way,
     pub(crate) hosts: Mutex<KnownHosts>,
@@ -305,5 +306,38 @@ impl Backend for FlashArray {
 
     async fn close(&self) {
         self.client.close().await;
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
+    }
+
+    fn survey(&self) -> Option<&dyn Survey> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Trash for FlashArray {
+    async fn list_trash(&self, request: ListTrash) -> Result<TrashPage> {
+        let result = self.trash_page(request).await;
+        result.map_err(|error| self.named(error, "list the trash"))
+    }
+
+    async fn recover(&self, request: RecoverVolume) -> Result<Outcome<Volume>> {
+        let result = self.recover_volume(&request).await;
+        result.map_err(|error| self.named(error, "recover volume"))
+    }
+}
+
+#[async_trait]
+impl Survey for FlashArray {
+    fn identity(&self) -> Option<ArrayIdentity> {
+        self.who_answers()
+    }
+
+    async fn connections(&self, request: ListConnections) -> Result<ConnectionPage> {
+        let result = self.connection_page(request).await;
+        result.map_err(|error| self.named(error, "list connections"))
     }
 }

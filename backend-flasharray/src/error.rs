@@ -21,6 +21,7 @@ pub(crate) enum Refusal {
     LunTaken,
     InitiatorInUse,
     Destroyed,
+    NotDestroyed,
     Truncation,
     LimitReached,
     OutOfSpace,
@@ -41,6 +42,7 @@ const TEXTS: &[(&str, Refusal)] = &[
     ("already exists", Refusal::NameTaken),
     ("lun", Refusal::LunTaken),
     ("already in use", Refusal::InitiatorInUse),
+    ("has not been destroyed", Refusal::NotDestroyed),
     ("volume has been destroyed", Refusal::Destroyed),
     ("volume has been deleted", Refusal::Destroyed),
     ("implicit truncation", Refusal::Truncation),
@@ -63,7 +65,7 @@ impl Refusal {
             | Self::ConnectionMissing
             | Self::TagMissing => ErrorKind::NotFound,
             Self::ConnectionExists | Self::HostExists | Self::NameTaken => ErrorKind::AlreadyExists,
-            Self::LunTaken | Self::InitiatorInUse | Self::Destroyed => {
+            Self::LunTaken | Self::InitiatorInUse | Self::Destroyed | Self::NotDestroyed => {
                 ErrorKind::FailedPrecondition
             }
             Self::Truncation => ErrorKind::OutOfRange,
@@ -283,6 +285,7 @@ mod tests {
             ("Connection does not exist.", Refusal::ConnectionMissing),
             ("Volume has been destroyed.", Refusal::Destroyed),
             ("Volume has been deleted.", Refusal::Destroyed),
+            ("Volume has not been destroyed.", Refusal::NotDestroyed),
             ("Implicit truncation not permitted.", Refusal::Truncation),
             ("Volume limit reached", Refusal::LimitReached),
             (

@@ -26,6 +26,8 @@ mod publish;
 mod record;
 mod restore;
 mod session;
+mod survey;
+mod trash;
 mod unpublish;
 
 pub use backend::FlashArray;

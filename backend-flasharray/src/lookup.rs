@@ -20,7 +20,7 @@ use crate::name::{Form, candidates, form, name_filter, namespace_filter, quoted}
 use crate::record::Record;
 
 /// A page of the array's: its own maximum (Purity documents none; clients see 1,000).
-const PAGE_MAX: usize = 1000;
+pub(crate) const PAGE_MAX: usize = 1000;
 
 /// Volumes whose tags are asked for with one call: 125 ids are 5 kB of a request line, and eight
 /// tags each fill a page.
@@ -171,18 +171,9 @@ impl FlashArray {
         let api = self.api().await?;
         let limit = request.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
         let filter = namespace_filter(&self.namespace);
-        let page = match api
-            .page_of_volumes(filter, limit, request.after.clone())
-            .await
-        {
-            Ok(page) => page,
-            Err(failure) if request.after.is_some() && failure.is(&[Refusal::Other]) => {
-                let message = "the array does not know this place in its list; begin anew";
-                return Err(Error::new(ErrorKind::InvalidArgument, message)
-                    .with_source(Error::from(failure)));
-            }
-            Err(failure) => return Err(failure.into()),
-        };
+        let again = request.after.is_some();
+        let page = api.page_of_volumes(filter, limit, request.after).await;
+        let page = page.map_err(|failure| unknown_place(failure, again))?;
         let mut volumes = Vec::with_capacity(page.items.len());
         let mut calls = 1;
         for chunk in page.items.chunks(TAGS_CHUNK) {
@@ -244,6 +235,16 @@ pub(crate) async fn tags_of_chunk(api: &Api, ids: &[&str]) -> Result<Vec<Tag>, F
     Ok(tags)
 }
 
+/// What a page could not be read for: a place in the list that is not the array's, where one was
+/// named.
+pub(crate) fn unknown_place(failure: Failure, named: bool) -> Error {
+    if !named || !failure.is(&[Refusal::Other]) {
+        return failure.into();
+    }
+    let message = "the array does not know this place in its list; begin anew";
+    Error::new(ErrorKind::InvalidArgument, message).with_source(Error::from(failure))
+}
+
 /// Tags by the id of the volume that has them.
 pub(crate) fn tags_by_volume(tags: Vec<Tag>) -> HashMap<String, Vec<Tag>> {
     let mut by_id: HashMap<String, Vec<Tag>> = HashMap::new();
@@ -256,7 +257,7 @@ pub(crate) fn tags_by_volume(tags: Vec<Tag>) -> HashMap<String, Vec<Tag>> {
 }
 
 /// Volumes with their records.
-fn join(volumes: Vec<WireVolume>, tags: Vec<Tag>) -> Vec<(WireVolume, Result<Record>)> {
+pub(crate) fn join(volumes: Vec<WireVolume>, tags: Vec<Tag>) -> Vec<(WireVolume, Result<Record>)> {
     let mut by_id = tags_by_volume(tags);
     volumes
         .into_iter()

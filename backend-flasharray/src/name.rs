@@ -12,6 +12,9 @@ const RULES: storage_core::NameRules = storage_core::NameRules {
     case_insensitive: true,
 };
 
+/// What follows the namespace in the name of what is being removed ([`trash_prefix`]).
+const TRASH: &str = "-fl-trash-";
+
 /// The names that the volume's object may have.
 pub(crate) fn candidates(namespace: &Namespace, name: &VolumeName) -> ObjectNames {
     object_names(namespace, name, &RULES)
@@ -33,6 +36,26 @@ pub(crate) fn name_filter(namespace: &Namespace, name: &VolumeName) -> String {
 /// The filter for all objects of a namespace, and perhaps of others that begin alike.
 pub(crate) fn namespace_filter(namespace: &Namespace) -> String {
     format!("name={}", quoted(&format!("{namespace}-*")))
+}
+
+/// The filter for what may be in the namespace's trash: what a remove renamed aside, and whatever
+/// is destroyed.
+pub(crate) fn trash_filter(namespace: &Namespace) -> String {
+    let trash = quoted(&format!("{namespace}{TRASH}*"));
+    let all = namespace_filter(namespace);
+    format!("name={trash} or ({all} and destroyed='true')")
+}
+
+/// The filter for the connections of a namespace's volumes, and perhaps of others that begin alike.
+pub(crate) fn connections_filter(namespace: &Namespace) -> String {
+    format!("volume.{}", namespace_filter(namespace))
+}
+
+/// Whether a remove gave the object its name.
+pub(crate) fn is_trash(namespace: &Namespace, object: &str) -> bool {
+    let prefix = format!("{namespace}{TRASH}");
+    let start = object.get(..prefix.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(&prefix))
 }
 
 /// What an object's name says by itself. The record decides; this is for objects without one.

@@ -208,6 +208,11 @@ pub(crate) fn new_record(namespace: &Namespace, request: &CreateVolume) -> Resul
     Ok(tags)
 }
 
+/// The tag that says what the volume is called.
+pub(crate) fn name_tag(name: &VolumeName) -> NewTag {
+    tag(NAME, name.as_str().to_owned())
+}
+
 /// The tag that says who holds the volume.
 pub(crate) fn holder_tag(holder: &Holder) -> NewTag {
     let mut value = holder.nonce.to_string();

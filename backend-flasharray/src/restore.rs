@@ -34,7 +34,7 @@ pub(crate) enum Restored {
 }
 
 /// What one try to rename gave.
-enum Renamed {
+pub(crate) enum Renamed {
     Done(Box<Volume>),
     Taken,
     /// It must be read again: why the try did not end.
@@ -120,7 +120,8 @@ impl FlashArray {
         start.is_some_and(|start| start.eq_ignore_ascii_case(&prefix))
     }
 
-    async fn rename_from_trash(
+    /// `asked.object` is tried before the volume's other names, where it is one of a user's.
+    pub(crate) async fn rename_from_trash(
         &self,
         api: &Api,
         asked: &Volume,

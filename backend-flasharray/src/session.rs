@@ -11,7 +11,7 @@ use serde::Deserialize;
 use storage_core::{ArrayId, Secret};
 use storage_http::{Answer, Call, HttpError, Idempotency, Login, LoginCalls, Method, Session};
 
-use crate::api::Envelope;
+use crate::api::{Envelope, nullable};
 use crate::error;
 
 /// A version of the REST interface, `2.26`.
@@ -63,6 +63,8 @@ pub(crate) struct Identity {
     pub(crate) name: String,
     pub(crate) purity: String,
     pub(crate) rest: RestVersion,
+    /// How long destroyed volumes are kept, in milliseconds, where the array tells (not in REST 2.2).
+    pub(crate) eradication_delay_ms: Option<u64>,
 }
 
 /// The identity that the latest login learned.
@@ -116,6 +118,16 @@ struct WireArray {
     name: String,
     #[serde(default)]
     version: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    eradication_config: WireEradication,
+}
+
+/// How destroyed objects end `[2.26, EradicationConfig]`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireEradication {
+    /// Milliseconds.
+    eradication_delay: Option<u64>,
 }
 
 /// The highest version that both sides know.
@@ -162,6 +174,7 @@ impl Login for FlashArrayLogin {
             name: array.name,
             purity: array.version.unwrap_or_default(),
             rest,
+            eradication_delay_ms: array.eradication_config.eradication_delay,
         });
         Ok(session)
     }

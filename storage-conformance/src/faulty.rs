@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use storage_core::{
     Access, Attacher, Backend, Capabilities, CreateVolume, DeleteVolume, Error, ErrorKind,
     ExpandVolume, HeldVolume, Host, Labels, ListVolumes, Namespace, Outcome, Publication,
-    PublishVolume, Result, Size, Telemetry, UnpublishVolume, Volume, VolumeKey, VolumePage,
+    PublishVolume, Result, Size, Survey, Telemetry, Trash, UnpublishVolume, Volume, VolumeKey,
+    VolumePage,
 };
 
 use crate::harness::{AttachHarness, Harness, Hook};
@@ -58,7 +59,7 @@ impl fmt::Display for FaultCounts {
 
 /// Chooses faults by seed: one call in six fails before, one in six after its effect.
 #[derive(Debug)]
-struct Dice {
+pub(crate) struct Dice {
     state: AtomicU64,
     counts: Mutex<FaultCounts>,
 }
@@ -116,7 +117,7 @@ impl Dice {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn call<T>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    pub(crate) async fn call<T>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
         match self.roll() {
             Fate::Fine => call.await,
             Fate::Unavailable => Err(injected(ErrorKind::Unavailable)),
@@ -138,7 +139,7 @@ fn injected(kind: ErrorKind) -> Error {
 #[derive(Debug)]
 pub struct Faulty {
     inner: Arc<dyn Backend>,
-    dice: Arc<Dice>,
+    pub(crate) dice: Arc<Dice>,
 }
 
 impl Faulty {
@@ -149,6 +150,11 @@ impl Faulty {
             inner,
             dice: Arc::new(Dice::new(seed)),
         }
+    }
+
+    /// The backend itself.
+    pub(crate) fn inner(&self) -> &dyn Backend {
+        &*self.inner
     }
 
     /// What was done so far.
@@ -234,6 +240,14 @@ impl Backend for Faulty {
 
     async fn close(&self) {
         self.inner.close().await;
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        self.inner.trash().map(|_there| self as &dyn Trash)
+    }
+
+    fn survey(&self) -> Option<&dyn Survey> {
+        self.inner.survey().map(|_there| self as &dyn Survey)
     }
 }
 

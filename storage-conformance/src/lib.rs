@@ -51,6 +51,7 @@ pub mod backend;
 
 mod faulty;
 mod harness;
+mod optional;
 mod retrying;
 mod run;
 mod stage;

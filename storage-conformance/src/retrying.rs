@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use storage_core::{
     Access, Backend, Capabilities, CreateVolume, DeleteVolume, ErrorKind, ExpandVolume, HeldVolume,
     Host, Labels, ListVolumes, Namespace, Outcome, Publication, PublishVolume, Result, Retry,
-    Telemetry, UnpublishVolume, Volume, VolumeKey, VolumePage,
+    Survey, Telemetry, Trash, UnpublishVolume, Volume, VolumeKey, VolumePage,
 };
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -50,7 +50,7 @@ impl Retrying {
         kind == ErrorKind::Busy || (self.faulty && passing)
     }
 
-    async fn repeat<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T>
+    pub(crate) async fn repeat<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
@@ -161,5 +161,13 @@ impl Backend for Retrying {
 
     async fn close(&self) {
         self.inner.close().await;
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        self.inner.trash().map(|_there| self as &dyn Trash)
+    }
+
+    fn survey(&self) -> Option<&dyn Survey> {
+        self.inner.survey().map(|_there| self as &dyn Survey)
     }
 }

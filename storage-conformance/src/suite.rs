@@ -85,6 +85,27 @@ macro_rules! backend_suite {
                 what_was_taken_away_is_not_held,
                 a_half_removed_volume_is_still_held,
             }
+            trash {
+                what_was_removed_is_listed,
+                pages_hold_each_removed_volume_once,
+                a_removed_volume_is_recovered,
+                a_recover_gives_no_format_grant,
+                recovering_again_is_so_already,
+                a_volume_is_recovered_under_another_name,
+                a_taken_name_is_refused,
+                a_half_removed_volume_is_recovered,
+                what_an_administrator_destroyed_is_recovered,
+                another_clusters_trash_stays,
+                racing_recovers_agree,
+                a_racing_create_and_recover_give_one_volume,
+            }
+            survey {
+                the_array_says_who_it_is,
+                the_recorded_holder_is_told,
+                a_foreign_connection_is_no_holders,
+                pages_hold_each_connection_once,
+                a_half_removed_volumes_connection_is_told,
+            }
             names {
                 names_that_differ_in_case_are_two_volumes,
                 every_allowed_name_works,

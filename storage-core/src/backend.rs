@@ -23,6 +23,8 @@ use crate::name::{Namespace, VolumeName};
 use crate::outcome::Outcome;
 use crate::size::Size;
 use crate::snapshot::Snapshots;
+use crate::survey::Survey;
+use crate::trash::Trash;
 use crate::volume::{FormatGrant, Volume, VolumeId};
 
 /// Asks for a new volume.
@@ -274,6 +276,16 @@ pub trait Backend: fmt::Debug + fmt::Display + Send + Sync + 'static {
 
     /// Ends the session at the array, as far as there is one. Best effort, bounded in time.
     async fn close(&self) {}
+
+    /// What was removed and can be had back, where the array keeps it.
+    fn trash(&self) -> Option<&dyn Trash> {
+        None
+    }
+
+    /// What people who look after the array see in bulk.
+    fn survey(&self) -> Option<&dyn Survey> {
+        None
+    }
 
     /// Snapshots, where the array has them.
     fn snapshots(&self) -> Option<&dyn Snapshots> {

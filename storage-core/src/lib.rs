@@ -20,6 +20,8 @@ mod secret;
 mod select;
 mod size;
 mod snapshot;
+mod survey;
+mod trash;
 mod volume;
 
 pub use access::{Access, AccessPath, Grant, Host, Initiators, IscsiTarget, Protocol};
@@ -50,4 +52,8 @@ pub use size::Size;
 pub use snapshot::{
     CreateSnapshot, ListSnapshots, Snapshot, SnapshotId, SnapshotName, SnapshotPage, Snapshots,
 };
+pub use survey::{
+    ArrayIdentity, Connection, ConnectionPage, ListConnections, RecordedHolder, Survey,
+};
+pub use trash::{ListTrash, RecoverVolume, Trash, TrashPage, TrashedVolume};
 pub use volume::{ArrayId, DeviceIdentity, FormatGrant, Ownership, Volume, VolumeId, VolumeState};

@@ -1,7 +1,7 @@
 //! `/connections`.
 
 use serde::{Deserialize, Serialize};
-use storage_http::{Call, Method};
+use storage_http::{Call, Method, Page};
 
 use super::{Api, Reference, nullable};
 use crate::error::{Failure, REPEATABLE};
@@ -51,6 +51,31 @@ impl Api {
         volume: &WireVolumeKey,
     ) -> Result<Vec<WireConnection>, Failure> {
         self.list(volume.on(Call::get("/connections"))).await
+    }
+
+    /// One page of [`Self::connections`].
+    pub(crate) async fn page_of_connections(
+        &self,
+        volume: &WireVolumeKey,
+        limit: usize,
+        after: Option<String>,
+    ) -> Result<Page<WireConnection>, Failure> {
+        let call = volume.on(Call::get("/connections"));
+        self.page(call.query("limit", limit.to_string()), after)
+            .await
+    }
+
+    /// One page of GET `/connections?filter=` `[2.2, 2.26]`.
+    pub(crate) async fn page_of_all_connections(
+        &self,
+        filter: String,
+        limit: usize,
+        after: Option<String>,
+    ) -> Result<Page<WireConnection>, Failure> {
+        let call = Call::get("/connections")
+            .query("filter", filter)
+            .query("limit", limit.to_string());
+        self.page(call, after).await
     }
 
     /// GET `/connections?host_names=`: all that a host can reach, through groups too `[2.2, 2.26]`.

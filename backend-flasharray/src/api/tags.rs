@@ -47,6 +47,18 @@ impl Api {
         self.send(call).await.map(drop)
     }
 
+    /// As [`Self::put_tags`], by the name that the volume has: one that was renamed is spared.
+    pub(crate) async fn put_tags_by_name(
+        &self,
+        volume: &str,
+        tags: &[NewTag],
+    ) -> Result<(), Failure> {
+        let call = Call::new(Method::Put, "/volumes/tags/batch", REPEATABLE)
+            .query("resource_names", volume)
+            .json(&tags);
+        self.send(call).await.map(drop)
+    }
+
     /// DELETE `/volumes/tags?resource_ids=&namespaces=&keys=` `[2.26]`.
     pub(crate) async fn remove_tag(&self, volume_id: &str, key: &str) -> Result<(), Failure> {
         let call = Call::new(Method::Delete, "/volumes/tags", REPEATABLE)

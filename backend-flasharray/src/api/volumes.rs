@@ -20,6 +20,9 @@ pub(crate) struct WireVolume {
     pub(crate) created: Option<u64>,
     #[serde(default)]
     pub(crate) destroyed: bool,
+    /// Milliseconds until it is eradicated; of destroyed ones only.
+    #[serde(default)]
+    pub(crate) time_remaining: Option<u64>,
     #[serde(default)]
     pub(crate) space: Option<WireSpace>,
 }
@@ -88,6 +91,19 @@ impl Api {
         self.page(call, after).await
     }
 
+    /// One page of GET `/volumes?filter=`, destroyed ones included `[2.26]`.
+    pub(crate) async fn page_of_all_volumes(
+        &self,
+        filter: String,
+        limit: usize,
+        after: Option<String>,
+    ) -> Result<Page<WireVolume>, Failure> {
+        let call = Call::get("/volumes")
+            .query("filter", filter)
+            .query("limit", limit.to_string());
+        self.page(call, after).await
+    }
+
     /// PATCH `/volumes?names=` with `name`: one atomic step, refused when the new name is taken, and
     /// when no volume has the old one `[2.26]`. So a repetition that comes late finds nothing.
     pub(crate) async fn rename_volume(
@@ -136,6 +152,18 @@ impl Api {
     pub(crate) async fn destroy_volume(&self, name: &str) -> Result<(), Failure> {
         let change = VolumeChange {
             destroyed: Some(true),
+            ..VolumeChange::default()
+        };
+        self.change_volume(("names", name), &change, REPEATABLE)
+            .await
+            .map(drop)
+    }
+
+    /// PATCH `/volumes?names=` with `destroyed: false`: it is there again under the name that it
+    /// has; nothing else can be changed in the same call `[2.26]`.
+    pub(crate) async fn recover_volume(&self, name: &str) -> Result<(), Failure> {
+        let change = VolumeChange {
+            destroyed: Some(false),
             ..VolumeChange::default()
         };
         self.change_volume(("names", name), &change, REPEATABLE)

@@ -14,4 +14,6 @@ pub mod list;
 pub mod names;
 pub mod publish;
 pub mod restore;
+pub mod survey;
+pub mod trash;
 pub mod unpublish;

@@ -2,7 +2,7 @@
 
 const SUITE: &str = include_str!("../../src/suite.rs");
 
-const TOPICS: [(&str, &str); 14] = [
+const TOPICS: [(&str, &str); 16] = [
     ("create", include_str!("../../src/backend/create.rs")),
     ("get", include_str!("../../src/backend/get.rs")),
     ("list", include_str!("../../src/backend/list.rs")),
@@ -12,6 +12,8 @@ const TOPICS: [(&str, &str); 14] = [
     ("delete", include_str!("../../src/backend/delete.rs")),
     ("restore", include_str!("../../src/backend/restore.rs")),
     ("held", include_str!("../../src/backend/held.rs")),
+    ("trash", include_str!("../../src/backend/trash.rs")),
+    ("survey", include_str!("../../src/backend/survey.rs")),
     ("names", include_str!("../../src/backend/names.rs")),
     ("errors", include_str!("../../src/backend/errors.rs")),
     (

@@ -24,10 +24,12 @@ use crate::name::{
 use crate::outcome::Outcome;
 use crate::size::Size;
 use crate::snapshot::Snapshots;
+use crate::survey::Survey;
+use crate::trash::Trash;
 use crate::volume::{DeviceIdentity, Ownership, Volume, VolumeId, VolumeState};
 
 /// Volumes a page of a listing holds when the caller does not say.
-const PAGE: usize = 1000;
+pub(super) const PAGE: usize = 1000;
 
 /// As a FlashArray's: 1 MiB to 4 PiB.
 const SIZE_MIN: Size = Size::from_bytes(1 << 20);
@@ -39,7 +41,7 @@ const LIMITS: LimitRanges = LimitRanges {
     bandwidth: 1_048_576..=549_755_813_888,
 };
 
-const RULES: NameRules = NameRules {
+pub(super) const RULES: NameRules = NameRules {
     max_length: 63,
     allowed: |c| c.is_ascii_alphanumeric() || c == '-' || c == '_',
     case_insensitive: true,
@@ -80,7 +82,7 @@ impl MemoryBackend {
         self
     }
 
-    fn volume(&self, object: &Object, name: &VolumeName) -> Result<Volume> {
+    pub(super) fn volume(&self, object: &Object, name: &VolumeName) -> Result<Volume> {
         let record = object.record.as_ref();
         Ok(Volume {
             id: VolumeId::new(self.array.id().clone(), object.id.clone())?,
@@ -112,7 +114,7 @@ impl MemoryBackend {
     }
 
     /// Whether the object is this name's: by its record, or without one by its exact name.
-    fn belongs(&self, object: &Object, name: &VolumeName) -> bool {
+    pub(super) fn belongs(&self, object: &Object, name: &VolumeName) -> bool {
         match &object.record {
             Some(record) => {
                 record.namespace == self.namespace.as_str()
@@ -255,7 +257,7 @@ impl MemoryBackend {
 /// How the answer to "where to go on" begins; the last object's id follows.
 const CONTINUATION: &str = "after:";
 
-fn continuation(token: &str) -> Result<&str> {
+pub(super) fn continuation(token: &str) -> Result<&str> {
     token.strip_prefix(CONTINUATION).ok_or_else(|| {
         Error::new(
             ErrorKind::InvalidArgument,
@@ -264,7 +266,21 @@ fn continuation(token: &str) -> Result<&str> {
     })
 }
 
-fn tentative_prefix(namespace: &Namespace) -> String {
+/// The answer to "where to go on" after the object or place.
+pub(super) fn after(place: &str) -> String {
+    format!("{CONTINUATION}{place}")
+}
+
+/// Cuts what is left of a listing to a page, and says where to go on.
+pub(super) fn next_page(volumes: &mut Vec<Volume>, limit: usize) -> Option<String> {
+    volumes.sort_by(|a, b| a.id.cmp(&b.id));
+    let more = volumes.len() > limit;
+    volumes.truncate(limit);
+    let last = volumes.last().filter(|_| more)?;
+    Some(after(last.id.object()))
+}
+
+pub(super) fn tentative_prefix(namespace: &Namespace) -> String {
     format!("{}-fl-new-", namespace.as_str())
 }
 
@@ -340,13 +356,7 @@ impl Backend for MemoryBackend {
             .filter(|volume| after.is_none_or(|after| volume.id.object() > after))
             .collect();
         drop(objects);
-        volumes.sort_by(|a, b| a.id.cmp(&b.id));
-        let more = volumes.len() > limit;
-        volumes.truncate(limit);
-        let next = volumes
-            .last()
-            .filter(|_| more)
-            .map(|last| format!("{CONTINUATION}{}", last.id.object()));
+        let next = next_page(&mut volumes, limit);
         Ok(VolumePage {
             volumes,
             next,
@@ -596,6 +606,14 @@ impl Backend for MemoryBackend {
     }
 
     fn clones(&self) -> Option<&dyn Clones> {
+        Some(self)
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
+    }
+
+    fn survey(&self) -> Option<&dyn Survey> {
         Some(self)
     }
 }

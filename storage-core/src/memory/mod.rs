@@ -5,6 +5,8 @@ mod array;
 mod attacher;
 mod backend;
 mod copies;
+mod survey;
+mod trash;
 
 pub use array::MemoryArray;
 pub use attacher::MemoryAttacher;

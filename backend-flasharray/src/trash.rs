@@ -37,7 +37,7 @@ const ROUNDS: usize = 4;
 
 /// What one try gave.
 enum Try {
-    Ended(Outcome<Volume>),
+    Ended(Box<Outcome<Volume>>),
     /// It must be read again: why the try did not end.
     Again(Option<Error>),
 }
@@ -138,10 +138,10 @@ impl FlashArray {
             }
             match self.try_to_recover(&api, current, &name).await? {
                 Try::Ended(outcome) => {
-                    if let Outcome::Done(volume) = &outcome {
+                    if let Outcome::Done(volume) = &*outcome {
                         tracing::info!(volume = %volume.name, object = volume.object, array = %self, "a removed volume was recovered");
                     }
-                    return Ok(outcome);
+                    return Ok(*outcome);
                 }
                 Try::Again(error) => {
                     tried |= error.is_some();
@@ -165,7 +165,7 @@ impl FlashArray {
         name: &VolumeName,
     ) -> Result<Try> {
         if let Some(outcome) = self.refused(&current, name)? {
-            return Ok(Try::Ended(outcome));
+            return Ok(Try::Ended(Box::new(outcome)));
         }
         let mut others = self.all_by_name(api, name).await?;
         others.retain(|other| other.id != current.id);
@@ -178,7 +178,7 @@ impl FlashArray {
             }
             if !is_reserved(&self.namespace, &current.object) {
                 current.state = VolumeState::Ready;
-                return Ok(Try::Ended(Outcome::Done(current)));
+                return Ok(Try::Ended(Box::new(Outcome::Done(current))));
             }
             current.state = VolumeState::Deleting;
         }
@@ -191,7 +191,7 @@ impl FlashArray {
         }
         let asked = current.clone();
         Ok(match self.rename_from_trash(api, &asked, current).await? {
-            Renamed::Done(volume) => Try::Ended(Outcome::Done(*volume)),
+            Renamed::Done(volume) => Try::Ended(Box::new(Outcome::Done(*volume))),
             Renamed::Taken => return Err(taken(name, &self.all_by_name(api, name).await?)),
             Renamed::Unknown(error) => Try::Again(error),
         })

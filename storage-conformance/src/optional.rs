@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use storage_core::{
-    ArrayIdentity, Backend, ConnectionPage, Error, ErrorKind, ListConnections, ListTrash, Outcome,
+    ArrayIdentity, ConnectionPage, Error, ErrorKind, ListConnections, ListTrash, Outcome,
     RecoverVolume, Result, Survey, Trash, TrashPage, Volume,
 };
 

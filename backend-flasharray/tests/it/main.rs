@@ -19,3 +19,4 @@ mod scale;
 mod secrets;
 mod session;
 mod support;
+mod trash;

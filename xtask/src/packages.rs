@@ -15,6 +15,9 @@ struct Package {
     names: &'static [&'static str],
     /// Programs that must be there.
     programs: &'static [&'static str],
+    /// What the first of them must be able to do, as its arguments, where that it is there does not
+    /// say enough.
+    trial: &'static [&'static str],
     why: &'static str,
 }
 
@@ -23,57 +26,90 @@ const HOST: &[Package] = &[
     Package {
         names: &["docker.io"],
         programs: &["dockerd", "containerd", "runc"],
+        trial: &[],
         why: "a Docker engine of our own, which uses the volume plugin",
     },
     Package {
         // the command is a package of its own since Debian 13
         names: &["docker-cli", "docker.io"],
         programs: &["docker"],
+        trial: &[],
         why: "the docker command",
     },
     Package {
         names: &["busybox-static"],
         programs: &["busybox"],
+        trial: &[],
         why: "the container image, made without a registry",
     },
     Package {
         names: &["e2fsprogs"],
         programs: &["mkfs.ext4", "e2fsck", "resize2fs"],
+        trial: &[],
         why: "ext4 file systems on volumes",
     },
     Package {
         names: &["xfsprogs"],
         programs: &["mkfs.xfs", "xfs_growfs"],
+        trial: &[],
         why: "XFS file systems on volumes",
     },
     Package {
         names: &["btrfs-progs"],
         programs: &["mkfs.btrfs"],
+        trial: &[],
         why: "somebody else's file system, which must never be formatted over",
     },
     Package {
         names: &["util-linux"],
         programs: &["losetup", "blkid", "wipefs", "fstrim"],
+        trial: &[],
         why: "loop devices and what is on them",
     },
     Package {
         names: &["mount"],
         programs: &["mount", "umount"],
+        trial: &[],
         why: "mounting volumes",
     },
     Package {
         names: &["tar"],
         programs: &["tar"],
+        trial: &[],
         why: "the container image",
     },
 ];
+
+/// For the tests alone.
+const TESTS: &[Package] = &[Package {
+    names: &["python3-venv"],
+    programs: &["python3"],
+    // Debian's python3 comes without what makes a virtual environment
+    trial: &[
+        "-c",
+        "import importlib.util as i, sys; sys.exit(i.find_spec('ensurepip') is None)",
+    ],
+    why: "the vendor's Python client, which reads the simulator's answers",
+}];
 
 /// Installs what is missing for running volumes. Without root or apt it says what to install.
 ///
 /// # Errors
 /// When something is missing and could not be installed.
 pub(crate) fn ensure_host_packages() -> Result<()> {
-    let missing: Vec<&Package> = HOST.iter().filter(|package| package.is_missing()).collect();
+    ensure(HOST.iter())
+}
+
+/// The same, and what the tests need besides.
+///
+/// # Errors
+/// As [`ensure_host_packages`].
+pub(crate) fn ensure_test_packages() -> Result<()> {
+    ensure(HOST.iter().chain(TESTS))
+}
+
+fn ensure(packages: impl Iterator<Item = &'static Package>) -> Result<()> {
+    let missing: Vec<&Package> = packages.filter(|package| package.is_missing()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -94,9 +130,9 @@ pub(crate) fn ensure_host_packages() -> Result<()> {
     install(&missing)?;
     let still: Vec<&str> = missing
         .iter()
+        .filter(|package| package.is_missing())
         .flat_map(|package| package.programs)
         .copied()
-        .filter(|program| find(program).is_none())
         .collect();
     if !still.is_empty() {
         bail!("installed, and still missing: {}", still.join(", "));
@@ -128,7 +164,14 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 
 impl Package {
     fn is_missing(&self) -> bool {
-        self.programs.iter().any(|program| find(program).is_none())
+        self.programs.iter().any(|program| find(program).is_none()) || !self.passes_trial()
+    }
+
+    fn passes_trial(&self) -> bool {
+        match self.programs.first() {
+            Some(first) if !self.trial.is_empty() => read(program(first, self.trial)).is_ok(),
+            _ => true,
+        }
     }
 
     /// The first of its names that apt can install here.
@@ -201,8 +244,16 @@ mod tests {
         let package = Package {
             names: &["none"],
             programs: &["sh", "no-such-program"],
+            trial: &[],
             why: "",
         };
         assert!(package.is_missing());
+        let trial = |arguments| Package {
+            programs: &["sh"],
+            trial: arguments,
+            ..package
+        };
+        assert!(!trial(&["-c", "exit 0"]).is_missing());
+        assert!(trial(&["-c", "exit 1"]).is_missing());
     }
 }

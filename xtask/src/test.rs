@@ -8,7 +8,7 @@ use crate::steps::{Counts, Outcome, Steps, say};
 use crate::stream::{cargo, show, show_and_read};
 
 pub(crate) fn run(long: bool) -> Result<bool> {
-    if let Err(error) = packages::ensure_host_packages() {
+    if let Err(error) = packages::ensure_test_packages() {
         // the tests that need them say so and are counted as skipped
         say(&format!("{error:#}"));
     }

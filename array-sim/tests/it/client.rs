@@ -110,10 +110,11 @@ impl Client {
         path: &str,
         body: Option<Value>,
     ) -> reqwest::Result<Answer> {
-        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let target = format!("/api/{}/{path}", self.version);
+        let verb = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self
             .http
-            .request(method, format!("{}/api/{}/{path}", self.url, self.version))
+            .request(verb, format!("{}{target}", self.url))
             .header("x-auth-token", &self.session);
         if let Some(body) = body {
             request = request.body(body.to_string());
@@ -121,6 +122,7 @@ impl Client {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
+        crate::clients::record(method, &target, status, &text);
         let body = if text.is_empty() {
             Value::Null
         } else {

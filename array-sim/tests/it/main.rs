@@ -1,6 +1,7 @@
 //! The simulator over HTTPS, as a client sees it.
 
 mod client;
+mod clients;
 mod connections;
 mod containers;
 mod fault_rules;

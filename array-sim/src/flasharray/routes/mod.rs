@@ -60,6 +60,8 @@ const PROTECTION: &[Param] = &[
     ("add_to_protection_group_ids", 16),
     ("add_to_protection_group_names", 16),
     ("with_default_protection", 16),
+    // In 2.50 and not in 2.26; the version in between is not known.
+    ("allow_throttle", 50),
 ];
 const PROTECTION_MOVE: &[Param] = &[
     ("add_to_protection_group_ids", 16),
@@ -196,7 +198,8 @@ static ROUTES: &[Route] = &[
     route!("GET" "network-interfaces", 3, [LIST, NAMES], array::interfaces),
     route!("GET" "arrays", 0, [LIST], array::arrays),
     route!("GET" "arrays/space", 0, [LIST, HISTORY], array::space),
-    route!("GET" "arrays/performance", 0, [LIST, HISTORY, &[("protocol", 0), ("protocol_group", 0)]], array::performance),
+    route!("GET" "arrays/performance", 0,
+        [LIST, HISTORY, &[("protocol", 0), ("protocol_group", 0)]], array::performance),
     route!("GET" "controllers", 2, [LIST, NAMES], array::controllers),
     route!("GET" "hardware", 0, [LIST, NAMES], array::hardware),
 ];

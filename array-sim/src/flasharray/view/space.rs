@@ -79,9 +79,6 @@ pub(crate) fn space(usage: Usage, version: RestVersion) -> Value {
     put("total_reduction", json!(1.0));
     put("unique", json!(usage.unique));
     put("virtual", json!(usage.unique));
-    put("snapshots_effective", Value::Null);
-    put("total_effective", Value::Null);
-    put("unique_effective", Value::Null);
     if version >= RestVersion(26) {
         put("total_used", json!(total));
         put("used_provisioned", json!(usage.provisioned));

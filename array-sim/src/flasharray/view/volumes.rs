@@ -276,6 +276,11 @@ impl Row for VolumeSpaceRow<'_> {
 
     fn total(rows: &[&Self]) -> Option<Value> {
         let rows: Vec<&VolumeRow<'_>> = rows.iter().map(|row| &row.0).collect();
-        Some(total(&rows))
+        // The room only: this listing has none of the other sums.
+        let mut total = total(&rows);
+        if let Some(map) = total.as_object_mut() {
+            map.retain(|name, _| !matches!(name.as_str(), "connection_count" | "provisioned"));
+        }
+        Some(total)
     }
 }

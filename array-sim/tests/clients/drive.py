@@ -14,7 +14,8 @@ import traceback
 
 from harness import Run
 
-AREAS = ["array", "volumes", "listing", "snapshots", "tags", "hosts", "sessions"]
+AREAS = ["array", "volumes", "listing", "snapshots", "tags", "hosts", "containers", "performance",
+         "sessions"]
 
 
 def main():

@@ -68,19 +68,19 @@ USED_WITHOUT_GUARD = {
         "name": 0, "enabled": 0, "services": 0, "speed": 0, "interface_type": 0,
     },
     "pods": {
-        "id": 0, "name": 0, "destroyed": 0, "arrays": 0, "array_count": 0, "promotion_status": 0,
+        "id": 0, "name": 0, "destroyed": 0, "arrays": 0, "array_count": 26, "promotion_status": 0,
         "requested_promotion_state": 0, "mediator": 0, "space": 0, "source": 0,
-        "link_source_count": 0, "link_target_count": 0, "context.name": 38,
+        "link_source_count": 0, "link_target_count": 0,
     },
     "volume-groups": {
         "id": 0, "name": 0, "destroyed": 0, "volume_count": 0, "space": 0, "qos": 0,
-        "priority_adjustment.priority_adjustment_operator": 11, "context.name": 38,
+        "priority_adjustment.priority_adjustment_operator": 11,
     },
     "protection-groups": {
         "name": 0, "destroyed": 0, "host_count": 0, "host_group_count": 0, "volume_count": 0,
         "target_count": 0, "is_local": 0, "pod": 0, "source": 0, "snapshot_schedule.enabled": 0,
         "replication_schedule.enabled": 0, "source_retention": 0, "target_retention": 0,
-        "space": 0, "context.name": 38,
+        "space": 0,
     },
 }
 
@@ -91,9 +91,9 @@ class Control:
     def __init__(self, url):
         self.url = url
 
-    def post(self, what, body=None):
+    def post(self, what, body=None, method="POST"):
         data = json.dumps(body or {}).encode()
-        request = urllib.request.Request(f"{self.url}/{what}", data=data, method="POST")
+        request = urllib.request.Request(f"{self.url}/{what}", data=data, method=method)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 

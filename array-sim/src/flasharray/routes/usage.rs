@@ -11,7 +11,7 @@ use super::rendered::{Shape, list};
 use super::{members, pods, select, volume_groups, volumes};
 use crate::flasharray::state::{ConnectionTarget, Host, HostGroup, Refusal, Volume};
 use crate::flasharray::view::{PERFORMANCE, Usage, performance, place, space};
-use crate::flasharray::{Core, Performance, Reply, Request};
+use crate::flasharray::{Core, Performance, Reply, Request, RestVersion};
 
 /// An object, and the volumes that it stands for.
 struct Subject<'a> {
@@ -243,9 +243,11 @@ pub(super) fn protection_groups_space(
 ) -> Result<Reply, Refusal> {
     let core = &*core;
     let groups = members::listed(core, request)?.into_iter();
+    // As in the groups' own listing.
+    let has_id = request.version > RestVersion(2);
     let subjects = groups.map(|group| Subject {
         sequence: group.sequence,
-        id: Some(&group.id),
+        id: has_id.then_some(group.id.as_str()),
         name: &group.name,
         volumes: group
             .volumes

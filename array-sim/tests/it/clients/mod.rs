@@ -19,6 +19,7 @@ mod record;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use array_sim::{Array, ArrayConfig, Port, Simulator};
@@ -81,11 +82,12 @@ async fn finish(mut command: Command, deadline: Duration) -> Finished {
         .unwrap()
 }
 
-/// Python with the client, or the line that says why there is none.
+/// Python with the client, or the line that says why there is none. Tried once.
 async fn environment() -> Option<PathBuf> {
-    let prepared = tokio::task::spawn_blocking(|| python::environment(&scripts()));
-    match prepared.await.unwrap() {
-        Ok(python) => Some(python),
+    static ENVIRONMENT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let prepare = || ENVIRONMENT.get_or_init(|| python::environment(&scripts()));
+    match tokio::task::spawn_blocking(prepare).await.unwrap() {
+        Ok(python) => Some(python.clone()),
         Err(reason) => {
             println!("SKIPPED: {reason}");
             None

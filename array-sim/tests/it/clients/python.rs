@@ -1,5 +1,5 @@
-//! A virtual environment with what `tests/clients/requirements.txt` pins, made once for each state
-//! of that file and each Python, in cargo's folder for tests' files.
+//! A virtual environment with what `requirements.txt` and `client.txt` of `tests/clients` pin, made
+//! once for each state of these files and each Python, in cargo's folder for tests' files.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,9 @@ use sha2::{Digest as _, Sha256};
 use super::VERSIONS;
 use super::process::{Finished, run};
 
+/// Beside the scripts: packages with their hashes, in pip's format.
+const PACKAGES: &str = "requirements.txt";
+const CLIENT: &str = "client.txt";
 /// One installation, on a slow network.
 const INSTALL: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_secs(60);
@@ -20,7 +23,6 @@ const SHORT: Duration = Duration::from_secs(60);
 /// # Errors
 /// Why there is none here: no Python with `venv`, or no packages to be had.
 pub(super) fn environment(scripts: &Path) -> Result<PathBuf, String> {
-    let requirements = scripts.join("requirements.txt");
     let found = run(
         Command::new("python3").args([
             "-c",
@@ -33,7 +35,9 @@ pub(super) fn environment(scripts: &Path) -> Result<PathBuf, String> {
     }
     let mut key = Sha256::new();
     key.update(&found.output);
-    key.update(fs::read(&requirements).unwrap());
+    for name in [PACKAGES, CLIENT] {
+        key.update(fs::read(scripts.join(name)).unwrap());
+    }
     key.update(VERSIONS.concat());
     let key: String = key.finalize()[..8]
         .iter()
@@ -47,7 +51,7 @@ pub(super) fn environment(scripts: &Path) -> Result<PathBuf, String> {
         // Only what is whole gets the name; what a kill left behind is begun anew.
         let partial = cache.join(format!("clients-{key}.partial"));
         drop(fs::remove_dir_all(&partial));
-        install(&partial, &requirements)?;
+        install(&partial, scripts)?;
         trim(&partial);
         fs::rename(&partial, &folder).unwrap();
     }
@@ -68,7 +72,7 @@ fn lock(path: &Path) -> Result<File, String> {
     }
 }
 
-fn install(folder: &Path, requirements: &Path) -> Result<(), String> {
+fn install(folder: &Path, scripts: &Path) -> Result<(), String> {
     let made = run(
         Command::new("python3").args(["-m", "venv"]).arg(folder),
         SHORT,
@@ -76,18 +80,23 @@ fn install(folder: &Path, requirements: &Path) -> Result<(), String> {
     if !made.success {
         return Err(told("python3 -m venv", &made));
     }
-    let mut pip = Command::new(folder.join("bin/python"));
+    let binary = ["--only-binary", ":all:"];
+    pip(folder, &binary, &scripts.join(PACKAGES))?;
+    // Built with what was just installed, so that this is pinned too.
+    let source = ["--no-binary", ":all:", "--no-build-isolation", "--no-deps"];
+    pip(folder, &source, &scripts.join(CLIENT))
+}
+
+fn pip(folder: &Path, options: &[&str], requirements: &Path) -> Result<(), String> {
+    let mut command = Command::new(folder.join("bin/python"));
     // What is imported is compiled then: a fifth of it.
-    pip.args(["-m", "pip", "install", "--quiet", "--no-input"])
+    command
+        .args(["-m", "pip", "install", "--quiet", "--no-input"])
         .args(["--no-compile", "--disable-pip-version-check"])
-        .args([
-            "--only-binary",
-            ":all:",
-            "--require-hashes",
-            "--requirement",
-        ])
+        .args(options)
+        .args(["--require-hashes", "--requirement"])
         .arg(requirements);
-    let installed = run(&mut pip, INSTALL);
+    let installed = run(&mut command, INSTALL);
     assert!(
         !installed.output.contains("DO NOT MATCH THE HASHES"),
         "{}",

@@ -1,4 +1,4 @@
-//! The index of every command: `cargo xtask demo | test | bench | check`.
+//! The index of every command: `cargo xtask demo | test | bench | check | docker-plugin`.
 //!
 //! Each installs the Debian packages that it needs and that are missing, builds in the open, and
 //! runs. It depends on almost nothing, so that it compiles in seconds, and knows nothing of the
@@ -7,12 +7,14 @@
 mod bench;
 mod check;
 mod demo;
+mod docker_plugin;
 mod packages;
 mod steps;
 mod stream;
 mod test;
 mod tree;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -46,6 +48,16 @@ enum Command {
     },
     /// The quick part of `test`: formatting, lints and layering, no tests.
     Check,
+    /// Packages the Docker volume plugin for `docker plugin create`: the release binary, the tools
+    /// that it runs, their libraries and licences, and config.json. Installs nothing in Docker.
+    DockerPlugin {
+        /// The folder to make; `docker-plugin` in the target folder if not given.
+        #[arg(long)]
+        output: Option<PathBuf>,
+        /// A fairlead-docker to package in place of a release build.
+        #[arg(long)]
+        binary: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -66,5 +78,8 @@ fn run(command: &Command) -> Result<bool> {
         Command::Test { long } => test::run(*long),
         Command::Bench { arguments } => bench::run(arguments),
         Command::Check => check::run(),
+        Command::DockerPlugin { output, binary } => {
+            docker_plugin::run(output.as_deref(), binary.as_deref())
+        }
     }
 }

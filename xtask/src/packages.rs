@@ -92,6 +92,48 @@ const TESTS: &[Package] = &[Package {
     why: "the vendor's Python client, which reads the simulator's answers",
 }];
 
+/// For packaging the plugin: what goes into it, and what looks at that.
+const PLUGIN: &[Package] = &[
+    Package {
+        names: &["e2fsprogs"],
+        programs: &["mkfs.ext4", "e2fsck", "resize2fs"],
+        trial: &[],
+        why: "packaged: ext4 file systems on volumes",
+    },
+    Package {
+        names: &["xfsprogs"],
+        programs: &["mkfs.xfs", "xfs_db", "xfs_growfs"],
+        trial: &[],
+        why: "packaged: XFS file systems on volumes",
+    },
+    Package {
+        names: &["util-linux"],
+        programs: &["blkid"],
+        trial: &[],
+        why: "packaged: what is on a device",
+    },
+    Package {
+        names: &["ca-certificates"],
+        programs: &["update-ca-certificates"],
+        trial: &[],
+        why: "packaged: whom the arrays' certificates are trusted by",
+    },
+    Package {
+        names: &["libc-bin"],
+        programs: &["ldd"],
+        trial: &[],
+        why: "which libraries these need",
+    },
+];
+
+/// Installs what is missing for packaging the plugin. Without root or apt it says what to install.
+///
+/// # Errors
+/// When something is missing and could not be installed.
+pub(crate) fn ensure_plugin_packages() -> Result<()> {
+    ensure(PLUGIN.iter())
+}
+
 /// Installs what is missing for running volumes. Without root or apt it says what to install.
 ///
 /// # Errors
@@ -105,7 +147,7 @@ pub(crate) fn ensure_host_packages() -> Result<()> {
 /// # Errors
 /// As [`ensure_host_packages`].
 pub(crate) fn ensure_test_packages() -> Result<()> {
-    ensure(HOST.iter().chain(TESTS))
+    ensure(HOST.iter().chain(PLUGIN).chain(TESTS))
 }
 
 fn ensure(packages: impl Iterator<Item = &'static Package>) -> Result<()> {

@@ -127,9 +127,17 @@ fn read_lines(
 /// # Errors
 /// When it cannot be started or fails.
 pub(crate) fn read(mut command: Command) -> Result<String> {
+    command.stderr(Stdio::inherit());
+    try_read(command)
+}
+
+/// As [`read`], for what may fail: its error output is not shown.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn try_read(mut command: Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("start {}", line_of(&command)))?;
     if !output.status.success() {

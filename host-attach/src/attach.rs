@@ -83,10 +83,11 @@ impl Machine {
         let same = previous.filter(|record| record.nonce() == access.grant.nonce);
         Ok(Record {
             version: Record::VERSION,
-            mountpoint: previous.map_or_else(
-                || self.mounts.mountpoint(&request.name, &key),
-                |record| record.mountpoint.clone(),
-            ),
+            // Under another folder it is of a plugin that ran otherwise, and Docker would not see it.
+            mountpoint: previous
+                .map(|record| record.mountpoint.clone())
+                .filter(|mountpoint| self.mounts.has(mountpoint))
+                .unwrap_or_else(|| self.mounts.mountpoint(&request.name, &key)),
             name: request.name,
             object: request.object,
             filesystem: request.filesystem,
@@ -169,7 +170,7 @@ impl Machine {
         self.store(record)
     }
 
-    fn mount(&self, record: &Record, device: &VerifiedDevice) -> Result<()> {
+    pub(crate) fn mount(&self, record: &Record, device: &VerifiedDevice) -> Result<()> {
         let connector = self.connector_of(record)?;
         self.steps
             .run(Step::MakeMountpoint, || make_mountpoint(&record.mountpoint))?;

@@ -35,6 +35,7 @@ mod machine;
 mod mount;
 mod mountinfo;
 mod reconcile;
+mod remount;
 mod resize;
 mod runner;
 mod steps;

@@ -52,6 +52,11 @@ impl MountFolder {
         Ok(Self { folder })
     }
 
+    /// Whether a mount point is one of this folder.
+    pub(crate) fn has(&self, mountpoint: &Path) -> bool {
+        mountpoint.parent() == Some(self.folder.as_path())
+    }
+
     /// Where a volume is to be mounted.
     pub(crate) fn mountpoint(&self, name: &VolumeName, key: &Key) -> PathBuf {
         let stem: String = name

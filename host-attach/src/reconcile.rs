@@ -237,7 +237,8 @@ impl Machine {
     }
 
     /// What a fenced host does: takes the attachment down if its device certainly does not show
-    /// its volume any more. What something else works on is left to that.
+    /// its volume any more; and mounts again what is in use and lost its mount. What something else
+    /// works on is left to that.
     pub(crate) fn heal(&self, volume: &VolumeId, progress: &Progress) -> Result<()> {
         let Some(turn) = self.locks.try_lock(&Key::of(volume)) else {
             return Ok(());
@@ -248,8 +249,10 @@ impl Machine {
         let Some(mut record) = self.load(volume)? else {
             return Ok(());
         };
-        if self.view(&record)?.proof != Proof::Wrong {
-            return Ok(());
+        let view = self.view(&record)?;
+        if view.proof != Proof::Wrong {
+            progress.set("mounting again what is in use");
+            return self.remount(self.connector_of(&record)?, &mut record, &view);
         }
         progress.set("taking down what was fenced");
         self.release(&mut record, Mode::Discard)?;

@@ -19,6 +19,8 @@ use rustix::ioctl::{
     Getter, IntegerSetter, Ioctl, IoctlOutput, NoArg, Opcode, Setter, ioctl, opcode,
 };
 
+use crate::mountinfo::DeviceNumber;
+
 /// linux/loop.h: `LOOP_CLR_FD`.
 const LOOP_CLR_FD: Opcode = 0x4C01;
 /// linux/loop.h: `LOOP_GET_STATUS64`.
@@ -138,15 +140,33 @@ pub(crate) fn loop_configure(device: impl AsFd, file: impl AsFd, name: &str) -> 
     Ok(unsafe { ioctl(device, Setter::<LOOP_CONFIGURE, LoopConfig>::new(config)) }?)
 }
 
-/// The name that was given to [`loop_configure`], up to its first NUL. The kernel asks the
-/// backing file for its attributes on the way, so this fails with the file's error when the
-/// file is out of reach.
-pub(crate) fn loop_name(device: impl AsFd) -> io::Result<Vec<u8>> {
+/// What a loop device says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LoopStatus {
+    /// The name that was given to [`loop_configure`], up to its first NUL.
+    pub(crate) name: Vec<u8>,
+    /// Number of the file system that its file is on, and the file's number there: the same
+    /// whatever path leads to it, in any mount namespace.
+    pub(crate) file: (DeviceNumber, u64),
+}
+
+/// Asks a loop device. The kernel asks the backing file for its attributes on the way, so this
+/// fails with the file's error when the file is out of reach.
+pub(crate) fn loop_status(device: impl AsFd) -> io::Result<LoopStatus> {
     // SAFETY: LOOP_GET_STATUS64 fills one `struct loop_info64`, all of it, before it returns
     // success (drivers/block/loop.c, loop_get_status64); every bit pattern is valid for it.
     let info = unsafe { ioctl(device, Getter::<LOOP_GET_STATUS64, LoopInfo64>::new()) }?;
     let name = info.file_name.iter().copied();
-    Ok(name.take_while(|byte| *byte != 0).collect())
+    // linux/kdev_t.h, new_encode_dev: 12 bits of major number between 8 and 12 of minor.
+    let low = u32::try_from(info.device & 0xffff_ffff).unwrap_or_default();
+    let number = DeviceNumber {
+        major: (low & 0x000f_ff00) >> 8,
+        minor: (low & 0xff) | ((low >> 12) & 0x000f_ff00),
+    };
+    Ok(LoopStatus {
+        name: name.take_while(|byte| *byte != 0).collect(),
+        file: (number, info.inode),
+    })
 }
 
 /// Lets go of the file: at once, or when the last opener closes the device.

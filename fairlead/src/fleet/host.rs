@@ -11,9 +11,11 @@ use super::FleetError;
 /// Where Debian's packages put tools.
 const TOOL_FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// Opens this host's ledger.
-pub(super) fn open(state: &Path) -> Result<Arc<LinuxAttacher>> {
-    LinuxAttacher::open(Config::new(state, host_attach::this_host()?))
+/// Opens this host's ledger, to mount below `mounts`.
+pub(super) fn open(state: &Path, mounts: &Path) -> Result<Arc<LinuxAttacher>> {
+    let mut config = Config::new(state, host_attach::this_host()?);
+    config.mounts_dir = Some(mounts.to_owned());
+    LinuxAttacher::open(config)
 }
 
 /// Looks for the tools that make and check a file system.

@@ -65,19 +65,32 @@ pub enum FleetError {
     Host(#[source] Error),
 }
 
-/// Puts an engine together. `state` is the folder of this host's ledger.
+/// Puts an engine together. `state` is the folder of this host's ledger; volumes are mounted in
+/// `mounts` in there.
 ///
 /// # Errors
 /// When no array can be served or one is configured so that it cannot be asked, a tool is missing,
 /// or another process has the ledger.
 pub fn assemble(config: &Config, state: &Path) -> Result<Fleet, FleetError> {
+    assemble_with_mounts(config, state, &state.join("mounts"))
+}
+
+/// As [`assemble`], with volumes mounted below another folder.
+///
+/// # Errors
+/// As [`assemble`].
+pub fn assemble_with_mounts(
+    config: &Config,
+    state: &Path,
+    mounts: &Path,
+) -> Result<Fleet, FleetError> {
     let arrays = arrays::build(config).map_err(FleetError::Misconfigured)?;
     let unseen = arrays::blades(config);
     if arrays.is_empty() {
         return Err(FleetError::NothingToServe(unseen));
     }
     host::check_tools(config.defaults.filesystem)?;
-    let attacher = host::open(state).map_err(FleetError::Host)?;
+    let attacher = host::open(state, mounts).map_err(FleetError::Host)?;
     let (mut served, mut looked_up) = (Vec::new(), Vec::new());
     for array in &arrays {
         let endpoint = array.backend.endpoint();

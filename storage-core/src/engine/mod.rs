@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use background::Abandonment;
 pub use builder::{EngineBuilder, EngineSettings};
@@ -48,6 +48,10 @@ use crate::outcome::Outcome;
 use crate::select::Selector;
 use crate::size::Size;
 use crate::volume::Volume;
+
+/// How long a start waits for the host to be looked over. It takes milliseconds, unless a device
+/// hangs; then it goes on in the background.
+const START_HEALING: Duration = Duration::from_secs(2);
 
 /// What every operation needs.
 #[derive(Debug)]
@@ -321,6 +325,14 @@ impl Engine {
         for held in self.shared.attacher.intentions().await? {
             self.shared.doubts.seen(held);
         }
+        // So that what is in use counts as mounted from the first call on. What it lets go is told
+        // by the round that follows in the background, as is its failure.
+        if timeout(START_HEALING, self.shared.attacher.heal())
+            .await
+            .is_err()
+        {
+            tracing::info!("the host is looked over in the background");
+        }
         for attachment in self.shared.attacher.attachments().await? {
             if attachment.state != AttachmentState::Released {
                 // An earlier process may have told somebody.
@@ -365,7 +377,7 @@ impl Engine {
             let backend = Arc::clone(&member.backend);
             closing.spawn(async move { backend.close().await });
         }
-        let closed = tokio::time::timeout(limit, closing.join_all()).await;
+        let closed = timeout(limit, closing.join_all()).await;
         drained && closed.is_ok()
     }
 }

@@ -4,17 +4,39 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
-use storage_core::Result;
+use storage_core::{ErrorKind, Result};
 
 use crate::device::BlockNode;
-use crate::failure::{errno, io_error, refused};
+use crate::failure::{errno, error, io_error, refused};
 use crate::ledger::Record;
+use crate::mountinfo::DeviceNumber;
 
 /// A serial is 24 digits; anything much longer is not one.
 const SERIAL_BYTES_MAX: u64 = 256;
+
+/// A file by its file system's number and its own: the same under every path.
+pub(super) type FileId = (DeviceNumber, u64);
+
+/// The file at a path, now; `None` when there is none, or it cannot be looked at.
+pub(super) fn file_id(path: &Path) -> Option<FileId> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    Some((DeviceNumber::from_raw(metadata.dev()), metadata.ino()))
+}
+
+/// Whether two paths may be of one LUN of one host. The kernel shows the path of a device's file
+/// as the mount namespace in which it was opened had it, and only its end once that namespace is
+/// gone, as a managed plugin's is when it ends.
+pub(super) fn same_end(one: &Path, other: &Path) -> bool {
+    let end = |path: &Path| -> Option<(OsString, OsString)> {
+        let host = path.parent()?.file_name()?;
+        Some((host.to_owned(), path.file_name()?.to_owned()))
+    };
+    end(one).is_some_and(|found| end(other) == Some(found))
+}
 
 /// A loop device that has a file.
 pub(super) struct Bound {
@@ -115,10 +137,17 @@ pub(super) fn read_serial(file: &Path) -> Result<String> {
         Ok(text)
     });
     let text = read.map_err(|source| {
-        if source.kind() == std::io::ErrorKind::NotFound {
-            not_connected(file)
-        } else {
-            io_error("reading the LUN's serial", &path, source)
+        let missing = source.kind() == std::io::ErrorKind::NotFound;
+        let luns = file.parent().and_then(Path::parent).unwrap_or(file);
+        match (missing, luns.try_exists()) {
+            (true, Ok(true)) => not_connected(file),
+            // Not this LUN is gone: none can be seen, which says nothing of any.
+            (true, _) => error(
+                ErrorKind::Unavailable,
+                "the folder in which the array shows its LUNs is not there",
+            )
+            .with_context("path", luns.display().to_string()),
+            (false, _) => io_error("reading the LUN's serial", &path, source),
         }
     })?;
     let serial = text.trim();
@@ -134,7 +163,22 @@ pub(super) fn read_serial(file: &Path) -> Result<String> {
 mod tests {
     use std::path::Path;
 
-    use super::clean_backing;
+    use super::{clean_backing, same_end};
+
+    #[test]
+    fn a_lun_is_known_by_the_end_of_its_path() {
+        let file = Path::new("/luns/array-1/host-a/7");
+        for (other, same) in [
+            ("/luns/array-1/host-a/7", true),
+            ("/host-a/7", true),
+            ("/luns/array-1/host-b/7", false),
+            ("/host-a/8", false),
+            ("/7", false),
+            ("7", false),
+        ] {
+            assert_eq!(same_end(Path::new(other), file), same, "{other}");
+        }
+    }
 
     #[test]
     fn the_kernels_additions_to_a_path_are_taken_off() {

@@ -5,6 +5,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use storage_core::Result;
 
+use super::backing::FileId;
 use crate::device::BlockNode;
 use crate::failure::errno;
 use crate::ledger::{Key, Record};
@@ -44,8 +45,9 @@ pub(super) fn parse_marker(name: &[u8]) -> Marker {
     }
 }
 
-/// The marker; `None` when the device has gone, or is another one, since it was found.
-pub(super) fn read_marker(node: &BlockNode) -> Result<Option<Marker>> {
+/// The marker, and the file that the device shows where that can be told; `None` when the device
+/// has gone, or is another one, since it was found.
+pub(super) fn read_marker(node: &BlockNode) -> Result<Option<(Marker, Option<FileId>)>> {
     let file = match node.open(OFlags::RDONLY) {
         Ok(file) => file,
         Err(_gone) if !BlockNode::read(&node.name).is_ok_and(|now| now == *node) => {
@@ -53,13 +55,13 @@ pub(super) fn read_marker(node: &BlockNode) -> Result<Option<Marker>> {
         }
         Err(failure) => return Err(failure),
     };
-    match sys::loop_name(&file) {
-        Ok(name) => Ok(Some(parse_marker(&name))),
+    match sys::loop_status(&file) {
+        Ok(status) => Ok(Some((parse_marker(&status.name), Some(status.file)))),
         // It is losing its file right now.
-        Err(source) if errno(&source) == Some(Errno::NXIO) => Ok(Some(Marker::Foreign)),
+        Err(source) if errno(&source) == Some(Errno::NXIO) => Ok(Some((Marker::Foreign, None))),
         Err(source) => {
             tracing::debug!(device = node.name, error = %source, "the device's marker cannot be read");
-            Ok(Some(Marker::Unreadable))
+            Ok(Some((Marker::Unreadable, None)))
         }
     }
 }

@@ -20,7 +20,8 @@ use rustix::io::Errno;
 use storage_core::{AccessPath, ErrorKind, Host, Result, Volume};
 
 use self::backing::{
-    Bound, backing_of, backings, bound_devices, not_connected, prove_serial, read_serial,
+    Bound, backing_of, backings, bound_devices, file_id, not_connected, prove_serial, read_serial,
+    same_end,
 };
 use self::marker::{Marker, marker_text, read_marker};
 use super::{Connector, Stranger, lun_of_file};
@@ -64,15 +65,23 @@ impl LoopConnector {
         }
     }
 
-    /// Devices on the record's file or known by the record's facts, with their markers.
+    /// Devices on the record's file, under whatever path, or known by the record's facts or by its
+    /// volume's key; with their markers.
     fn candidates(record: &Record) -> Result<Vec<(Bound, Marker, bool)>> {
-        let file = Self::file(record)?;
+        let (file, own) = (Self::file(record)?, Key::of(record.volume()));
         let mut found = Vec::new();
         for bound in bound_devices()? {
             let remembered = remembered(record, &bound.node)?;
-            if (remembered || bound.backing == file)
-                && let Some(marker) = read_marker(&bound.node)?
-            {
+            let known = remembered || bound.backing == file;
+            if !known && !same_end(&bound.backing, file) {
+                continue;
+            }
+            let Some((marker, shown)) = read_marker(&bound.node)? else {
+                continue;
+            };
+            let ours = matches!(&marker, Marker::Ours { key, .. } if key == own.short());
+            let shows_file = || shown.is_some() && shown == file_id(file);
+            if known || ours || shows_file() {
                 found.push((bound, marker, remembered));
             }
         }
@@ -140,15 +149,25 @@ impl Connector for LoopConnector {
         let Some(identity) = &volume.identity else {
             return Ok(Vec::new());
         };
-        let bound = bound_devices()?
-            .into_iter()
-            .filter(|bound| self.is_for_this_host(&bound.backing));
-        Ok(bound
-            .filter(|bound| {
-                read_serial(&bound.backing).is_ok_and(|serial| serial == identity.serial)
-            })
-            .map(|bound| bound.node)
-            .collect())
+        let own = Key::of(&volume.id);
+        let mut showing = Vec::new();
+        for bound in bound_devices()? {
+            if !self.is_for_this_host(&bound.backing) {
+                continue;
+            }
+            let shows = match read_serial(&bound.backing) {
+                Ok(serial) => serial == identity.serial,
+                // The path is of another mount namespace; then at least what we made tells.
+                Err(_unseen) => matches!(
+                    read_marker(&bound.node)?,
+                    Some((Marker::Ours { key, .. }, _)) if key == own.short()
+                ),
+            };
+            if shows {
+                showing.push(bound.node);
+            }
+        }
+        Ok(showing)
     }
 
     fn luns_shown(&self) -> Result<BTreeSet<u16>> {
@@ -210,7 +229,12 @@ impl Connector for LoopConnector {
         let path = Self::file(record)?;
         let backing = backing_of(&node.name)?
             .ok_or_else(|| refused(format!("{} has no file any more", node.name)))?;
-        if backing != path {
+        // First the serial: once the connection is gone the kernel cannot tell the marker either.
+        prove_serial(path, record)?;
+        let status = sys::loop_status(file).map_err(|source| {
+            call_error(format_args!("asking {} for its marker", node.name), source)
+        })?;
+        if backing != path && Some(status.file) != file_id(path) {
             return Err(refused(format!(
                 "{} shows {} and not {}",
                 node.name,
@@ -218,12 +242,7 @@ impl Connector for LoopConnector {
                 path.display()
             )));
         }
-        // First the serial: once the connection is gone the kernel cannot tell the marker either.
-        prove_serial(&backing, record)?;
-        let name = sys::loop_name(file).map_err(|source| {
-            call_error(format_args!("asking {} for its marker", node.name), source)
-        })?;
-        if name != marker_text(record).as_bytes() {
+        if status.name != marker_text(record).as_bytes() {
             return Err(refused(format!(
                 "{} was not made under this grant",
                 node.name
@@ -273,7 +292,8 @@ impl Connector for LoopConnector {
     fn refresh_size(&self, node: &BlockNode) -> Result<()> {
         let file = node.open(OFlags::RDONLY)?;
         // Asking for the status makes the kernel ask the file system for the file's size.
-        sys::loop_name(&file).map_err(|source| call_error("asking for the file's size", source))?;
+        sys::loop_status(&file)
+            .map_err(|source| call_error("asking for the file's size", source))?;
         sys::loop_set_capacity(&file)
             .map_err(|source| call_error("taking over the file's size", source))
     }

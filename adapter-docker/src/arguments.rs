@@ -28,10 +28,19 @@ pub struct Arguments {
     /// Folder for this host's state: ledger, mount counts, caches.
     #[arg(long, default_value = "/var/lib/fairlead", value_parser = absolute())]
     pub state_dir: PathBuf,
+    /// Folder below which volumes are mounted; `mounts` in the state folder by default. A plugin in
+    /// a mount namespace of its own needs one that Docker sees.
+    #[arg(long, value_parser = absolute())]
+    pub mount_dir: Option<PathBuf>,
     /// Socket to listen on; by default the driver's name with `.sock` in /run/docker/plugins.
     #[arg(long, value_parser = absolute())]
     pub socket: Option<PathBuf>,
-    /// How log lines look, on standard error.
+    /// Docker runs this process as its managed plugin: the daemon has 30 s of patience, begins anew
+    /// with the plugin, and logs as an error whatever comes from standard error, where only warnings
+    /// and errors go then.
+    #[arg(long)]
+    pub managed: bool,
+    /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "FAIRLEAD_LOG_FORMAT")]
     pub log_format: LogFormat,
     /// Least important level that is logged: error, warn, info, debug, trace; or a filter such as
@@ -42,11 +51,10 @@ pub struct Arguments {
     /// this host is a member of a Swarm.
     #[arg(long)]
     pub docker_root: Option<PathBuf>,
-    /// Longest time until a call is answered, between 5 s and 110 s; what is not done by then goes on
-    /// and the repeated call joins it. Docker gives up on a managed plugin after 30 s, on any other
-    /// after 60 s or 120 s, depending on the call.
-    #[arg(long, default_value = "110s", value_parser = answer_within)]
-    pub answer_within: Duration,
+    /// Longest time until a call is answered, from 5s to 110s; what is not done by then goes on, and
+    /// the repeated call joins it. 110s by default, 25s for a managed plugin.
+    #[arg(long, value_parser = answer_within)]
+    pub answer_within: Option<Duration>,
 }
 
 /// How log lines look.
@@ -59,6 +67,20 @@ pub enum LogFormat {
 }
 
 impl Arguments {
+    /// The longest time until a call is answered.
+    #[must_use]
+    pub fn answer_within(&self) -> Duration {
+        let docker = if self.managed { 25 } else { ANSWER_SECONDS.1 };
+        self.answer_within.unwrap_or(Duration::from_secs(docker))
+    }
+
+    /// The folder below which volumes are mounted.
+    #[must_use]
+    pub fn mounts(&self) -> PathBuf {
+        let default = || self.state_dir.join("mounts");
+        self.mount_dir.clone().unwrap_or_else(default)
+    }
+
     /// The socket's path.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
@@ -66,14 +88,14 @@ impl Arguments {
         self.socket.clone().unwrap_or_else(default)
     }
 
-    /// Starts logging to standard error.
+    /// Starts logging.
     ///
     /// # Errors
     /// A sentence about a level that is none.
     pub fn start_logging(&self) -> Result<(), String> {
         let filter = EnvFilter::try_new(&self.log_level)
             .map_err(|error| format!("--log-level {}: {error}", self.log_level))?;
-        logging::start(filter, self.log_format)
+        logging::start(filter, self.log_format, self.managed)
     }
 }
 
@@ -110,10 +132,12 @@ fn log_filter(text: &str) -> Result<String, String> {
     )
 }
 
-/// Docker waits 120 s at most; and in less than 5 s no array is asked, attached and mounted.
+/// Seconds. Docker waits 120 s at most; and in less than 5 s no array is asked and nothing mounted.
+const ANSWER_SECONDS: (u64, u64) = (5, 110);
+
 fn answer_within(text: &str) -> Result<Duration, String> {
     let limit = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    let range = Duration::from_secs(5)..=Duration::from_secs(110);
+    let range = Duration::from_secs(ANSWER_SECONDS.0)..=Duration::from_secs(ANSWER_SECONDS.1);
     if range.contains(&limit) {
         return Ok(limit);
     }
@@ -156,6 +180,16 @@ mod tests {
     }
 
     #[test]
+    fn volumes_are_mounted_in_the_state_folder_or_elsewhere() {
+        let mounts = |words: &[&str]| {
+            let parsed = Arguments::try_parse_from([&["x", "--state-dir", "/s"], words].concat());
+            parsed.unwrap().mounts()
+        };
+        assert_eq!(mounts(&[]).to_str(), Some("/s/mounts"));
+        assert_eq!(mounts(&["--mount-dir", "/m"]).to_str(), Some("/m"));
+    }
+
+    #[test]
     fn paths_are_absolute() {
         for words in [["--socket", "x.sock"], ["--state-dir", "./state"]] {
             let error = Arguments::try_parse_from([&["x"], &words[..]].concat()).unwrap_err();
@@ -166,7 +200,11 @@ mod tests {
     #[test]
     fn answers_come_within_dockers_patience() {
         let parse = |text: &str| Arguments::try_parse_from(["x", "--answer-within", text]);
-        assert_eq!(parse("25s").unwrap().answer_within.as_secs(), 25);
+        assert_eq!(parse("45s").unwrap().answer_within().as_secs(), 45);
+        for (words, seconds) in [(&["x"][..], 110), (&["x", "--managed"], 25)] {
+            let parsed = Arguments::try_parse_from(words).unwrap();
+            assert_eq!(parsed.answer_within().as_secs(), seconds);
+        }
         for text in ["4s", "2m", "25", "soon", ""] {
             assert!(parse(text).is_err(), "{text:?}");
         }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tracing::callsite::Identifier;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -30,12 +31,19 @@ const TELL_AGAIN: Duration = Duration::from_secs(10);
 /// The one bound of this process.
 static BOUND: LazyLock<Bound> = LazyLock::new(Bound::default);
 
-/// Starts logging to standard error.
+/// Starts logging to standard error; of a managed plugin only warnings and errors go there, and the
+/// rest to standard output, by which Docker's daemon tells them apart.
 ///
 /// # Errors
 /// A sentence, when logging was started already.
-pub(crate) fn start(filter: EnvFilter, format: LogFormat) -> Result<(), String> {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+pub(crate) fn start(filter: EnvFilter, format: LogFormat, managed: bool) -> Result<(), String> {
+    let output = if managed {
+        let serious = std::io::stderr.with_max_level(Level::WARN);
+        BoxMakeWriter::new(serious.or_else(std::io::stdout))
+    } else {
+        BoxMakeWriter::new(std::io::stderr)
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(output);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(false).boxed(),
         LogFormat::Json => lines.json().boxed(),

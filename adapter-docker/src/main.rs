@@ -143,14 +143,15 @@ async fn run(
         looked_up,
         unseen,
         ..
-    } = fleet::assemble(config, &arguments.state_dir)?;
+    } = fleet::assemble_with_mounts(config, &arguments.state_dir, &arguments.mounts())?;
     tell_what_is_not_served(looked_up, unseen);
     let settings = PluginSettings {
         namespace: config.namespace.clone(),
         defaults: config.defaults.clone(),
         state: arguments.state_dir.clone(),
         swarm: SwarmProbe::new(arguments.docker_root.clone()),
-        answer_within: arguments.answer_within,
+        answer_within: arguments.answer_within(),
+        managed: arguments.managed,
     };
     crash_points::point!("docker.start.assembled");
     let plugin = Plugin::open(engine, settings).await?;

@@ -24,7 +24,8 @@ const LIMIT: Duration = Duration::from_secs(50);
 
 impl Plugin {
     /// After a start: what is mounted without a count is to be taken down (a crash between mount
-    /// and answer), and a count without a mount is one of an earlier life (a reboot).
+    /// and answer), and a count without a mount is one of an earlier life (a reboot). A managed
+    /// plugin's counts all are, as its daemon may have begun anew with it.
     pub(super) async fn compare_with_host(&self) -> Result<()> {
         let deadline = Instant::now() + LIMIT;
         let mut mounted = HashSet::new();
@@ -39,7 +40,11 @@ impl Plugin {
             there.insert(attachment.name);
         }
         let counted: HashSet<VolumeName> = self.counts.names().into_iter().collect();
-        for name in counted.difference(&mounted) {
+        let managed = self.managed;
+        let earlier = counted
+            .iter()
+            .filter(|name| managed || !mounted.contains(*name));
+        for name in earlier {
             let mut counts = self.counts.volume(name, deadline).await?;
             if let Some(carried) = counts.mounts().carry() {
                 counts.save(carried).await?;

@@ -1,8 +1,9 @@
 //! Whether a mount of ours is in use outside this process's mount namespace: by a container.
 //!
 //! Compared by device number, as a container has the same file system under another path. A
-//! namespace that merely received a copy of our mount (a service with a private `/tmp`, say) has
-//! it under our path and does not count.
+//! namespace that merely received a copy of our mount does not count: it has it under our path (a
+//! service with a private `/tmp`, say), or under our folder's name and in our mount's peer group
+//! (the host's namespace, where we are a managed plugin of Docker's), and loses it with us.
 
 use std::collections::HashSet;
 use std::io;
@@ -23,11 +24,7 @@ pub(crate) async fn held_elsewhere(mountpoint: PathBuf) -> io::Result<bool> {
 fn held(proc: &Path, mountpoint: &Path) -> io::Result<bool> {
     let ours = std::fs::read(proc.join("self/mountinfo"))?;
     let path = mountpoint.as_os_str().as_bytes();
-    let device = mounts(&ours)
-        .filter(|mount| mount.path == path)
-        .last()
-        .map(|mount| mount.device.to_vec());
-    let Some(device) = device else {
+    let Some(own) = mounts(&ours).filter(|mount| mount.path == path).last() else {
         return Ok(false);
     };
     let mut seen: HashSet<PathBuf> = HashSet::new();
@@ -48,7 +45,7 @@ fn held(proc: &Path, mountpoint: &Path) -> io::Result<bool> {
             continue;
         }
         let theirs = std::fs::read(process.join("mountinfo")).unwrap_or_default();
-        if mounts(&theirs).any(|mount| mount.device == device && mount.path != path) {
+        if mounts(&theirs).any(|mount| mount.device == own.device && !own.is_copied_to(&mount)) {
             return Ok(true);
         }
     }
@@ -58,16 +55,37 @@ fn held(proc: &Path, mountpoint: &Path) -> io::Result<bool> {
 struct Mount<'a> {
     device: &'a [u8],
     path: Vec<u8>,
+    /// The peer groups that it shares with or receives from: digits.
+    peers: Vec<&'a [u8]>,
+}
+
+impl Mount<'_> {
+    /// Whether the other is this mount in another namespace, where it goes when this one goes.
+    fn is_copied_to(&self, other: &Mount<'_>) -> bool {
+        let name = |path: &[u8]| path.rsplit(|byte| *byte == b'/').next().map(<[u8]>::to_vec);
+        let follows = self.peers.iter().any(|peer| other.peers.contains(peer));
+        self.path == other.path || (follows && name(&self.path) == name(&other.path))
+    }
 }
 
 /// The lines of a mountinfo file (`proc_pid_mountinfo(5)`): the third field is `major:minor`, the
-/// fifth the mount point.
-fn mounts(text: &[u8]) -> impl Iterator<Item = Mount<'_>> {
+/// fifth the mount point; between the sixth and a hyphen are the peer groups.
+fn mounts<'a>(text: &'a [u8]) -> impl Iterator<Item = Mount<'a>> {
     text.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
         let device = fields.nth(2)?;
         let path = unescape(fields.nth(1)?);
-        Some(Mount { device, path })
+        let tags = fields.skip(1).take_while(|field| *field != b"-");
+        let group = |tag: &'a [u8]| {
+            let shared = tag.strip_prefix(b"shared:".as_slice());
+            shared.or_else(|| tag.strip_prefix(b"master:".as_slice()))
+        };
+        let peers = tags.filter_map(group).collect();
+        Some(Mount {
+            device,
+            path,
+            peers,
+        })
     })
 }
 
@@ -135,6 +153,38 @@ mod tests {
         );
         assert!(held(proc.path(), mountpoint).unwrap());
         assert!(!held(proc.path(), Path::new("/not/mounted")).unwrap());
+    }
+
+    /// A managed plugin: its folder is shown to the host under another path, and goes with it.
+    #[test]
+    fn the_hosts_view_of_a_shared_folder_is_a_copy() {
+        let line = |path: &str, tags: &str| format!("2 1 7:3 / {path} rw {tags}- ext4 /dev/l rw\n");
+        let mountpoint = Path::new("/volumes/v-1");
+        for (path, tags, held_there) in [
+            ("/d/propagated-mount/v-1", "shared:9 ", false),
+            (
+                "/rootfs/d/propagated-mount/v-1",
+                "shared:5 master:9 ",
+                false,
+            ),
+            ("/d/propagated-mount/v-1", "", true),
+            ("/d/propagated-mount/v-1", "shared:8 ", true),
+            ("/data", "master:9 ", true),
+        ] {
+            let proc = TempDir::new().unwrap();
+            process(
+                proc.path(),
+                "self",
+                "mnt:[1]",
+                &line("/volumes/v-1", "shared:9 "),
+            );
+            process(proc.path(), "10", "mnt:[2]", &line(path, tags));
+            assert_eq!(
+                held(proc.path(), mountpoint).unwrap(),
+                held_there,
+                "{path} {tags}"
+            );
+        }
     }
 
     #[test]

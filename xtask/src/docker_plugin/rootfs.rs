@@ -13,12 +13,13 @@ use crate::stream::{program, read};
 const LINKS: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 
 /// Folders that are mounted on. Docker makes the others.
-const FOLDERS: [&str; 5] = [
+const FOLDERS: [&str; 6] = [
     "etc/pure-docker-plugin",
     "luns",
     "run/docker/plugins",
     "tmp",
     "var/lib/fairlead",
+    "volumes",
 ];
 
 /// A root file system in the making.

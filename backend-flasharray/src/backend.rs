@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use storage_core::{
-    Access, ArrayIdentity, Backend, Capabilities, ConnectionPage, CreateVolume, DeleteVolume,
-    Error, ErrorKind, ExpandVolume, HeldVolume, Host, Labels, ListConnections, ListTrash,
-    ListVolumes, Namespace, Outcome, Publication, PublishVolume, RecoverVolume, Result, Size,
-    Survey, Telemetry, Trash, TrashPage, UnpublishVolume, Volume, VolumeId, VolumeKey, VolumePage,
+    Access, ArrayId, ArrayIdentity, Backend, Capabilities, Clones, ConnectionPage, CreateVolume,
+    DeleteVolume, Error, ErrorKind, ExpandVolume, HeldVolume, Host, Labels, LimitRanges,
+    ListConnections, ListTrash, ListVolumes, Namespace, Outcome, Publication, PublishVolume,
+    RecoverVolume, Result, Size, Snapshots, Survey, Telemetry, Trash, TrashPage, UnpublishVolume,
+    Volume, VolumeId, VolumeKey, VolumePage,
 };
 use storage_http::{Calls, Client, ClientConfig};
 use tokio::sync::Mutex;
@@ -29,6 +30,12 @@ use crate::session::{FlashArrayLogin, IdentityCell};
 const SIZE_MIN: Size = Size::from_bytes(1 << 20);
 const SIZE_MAX: Size = Size::from_bytes(1 << 52);
 const SIZE_STEP: Size = Size::from_bytes(512);
+
+/// Vendor REST documents 2.2 to 2.50, `_qos`: whole numbers in these ranges. They give no step.
+pub(crate) const LIMITS: LimitRanges = LimitRanges {
+    iops: 100..=100_000_000,
+    bandwidth: 1_048_576..=549_755_813_888,
+};
 
 /// Host objects by array id and machine: read once. By array, so that another one behind the same
 /// address does not inherit them.
@@ -102,17 +109,24 @@ impl FlashArray {
     /// # Errors
     /// `NotFound` when it is on another one.
     pub(crate) async fn api_for(&self, volume: &VolumeId) -> Result<Api> {
-        let api = self.api().await?;
-        if api.identity.id == *volume.array() {
-            return Ok(api);
-        }
-        let message = "the volume is on another array than the one at this address";
-        Err(Error::new(ErrorKind::NotFound, message)
-            .with_context("volume", volume.to_string())
-            .with_context("array", api.identity.id.as_str()))
+        let api = self.api_on(volume.array()).await;
+        api.map_err(|error| error.with_context("volume", volume.to_string()))
     }
 
-    fn named(&self, error: Error, operation: &'static str) -> Error {
+    /// As [`Self::api`], on this array and no other.
+    ///
+    /// # Errors
+    /// `NotFound` when another one answers.
+    pub(crate) async fn api_on(&self, array: &ArrayId) -> Result<Api> {
+        let api = self.api().await?;
+        if api.identity.id == *array {
+            return Ok(api);
+        }
+        let message = "what is asked for is on another array than the one at this address";
+        Err(Error::new(ErrorKind::NotFound, message).with_context("array", array.as_str()))
+    }
+
+    pub(crate) fn named(&self, error: Error, operation: &'static str) -> Error {
         error
             .with_operation(operation)
             .with_context("array", &self.endpoint)
@@ -238,9 +252,9 @@ impl Backend for FlashArray {
             size_step: SIZE_STEP,
             expand: true,
             exclusive_publish: true,
-            snapshots: false,
-            clones: false,
-            limits: None,
+            snapshots: true,
+            clones: true,
+            limits: Some(LIMITS),
         }
     }
 
@@ -306,6 +320,14 @@ impl Backend for FlashArray {
 
     async fn close(&self) {
         self.client.close().await;
+    }
+
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        Some(self)
+    }
+
+    fn clones(&self) -> Option<&dyn Clones> {
+        Some(self)
     }
 
     fn trash(&self) -> Option<&dyn Trash> {

@@ -2,8 +2,10 @@
 //!
 //! 1. GET its tags: the array's word on whose it is counts, not the caller's. GET its snapshots:
 //!    there are some: refused, nothing touched.
-//! 2. PATCH the name to `<ns>-fl-trash-<hash>-<nonce>`, by id. From here on nobody can publish it.
-//! 3. GET its connections. Somebody is connected: the name goes back, refused.
+//! 2. PATCH the name to `<ns>-fl-trash-<hash>-<nonce>`, by id. From here on nobody can publish it,
+//!    and no snapshot of it is acknowledged.
+//! 3. GET its snapshots again, as one may have been made before step 2, and its connections. There
+//!    is one, or somebody is connected: the name goes back, refused.
 //! 4. PATCH destroyed, by the trash name. It stays recoverable as long as the array keeps
 //!    destroyed volumes.
 //!
@@ -23,7 +25,7 @@ use storage_core::{
 };
 use uuid::Uuid;
 
-use crate::api::{Api, WireVolumeKey};
+use crate::api::{Api, Which, WireVolumeKey};
 use crate::backend::FlashArray;
 use crate::error::{Failure, Refusal};
 use crate::name::quoted;
@@ -33,6 +35,9 @@ use crate::restore::Restored;
 /// How often it begins again with what it finds, after a lost answer or because another delete of
 /// the volume renamed it.
 const ROUNDS: usize = 4;
+
+/// A refusal names no more snapshots than this.
+const SHOWN_SNAPSHOTS: usize = 5;
 
 /// What a step found.
 enum Step<T> {
@@ -64,12 +69,24 @@ impl FlashArray {
         if let Step::Gone = self.is_ours(&api, volume).await? {
             return Ok(Outcome::AlreadySo(()));
         }
-        if let Step::Gone = self.no_snapshots(&api, volume).await? {
-            return Ok(Outcome::AlreadySo(()));
+        if !is_reserved(&self.namespace, &volume.object) {
+            match self.snapshots_reason(&api, volume).await? {
+                Step::Gone => return Ok(Outcome::AlreadySo(())),
+                Step::Done(Some(reason)) => {
+                    return Err(Error::new(ErrorKind::FailedPrecondition, reason));
+                }
+                Step::Done(None) => {}
+            }
         }
         let Step::Done(trash) = self.rename_aside(&api, volume).await? else {
             return Ok(Outcome::AlreadySo(()));
         };
+        crash_points::point!("delete.snapshots");
+        match self.snapshots_reason(&api, volume).await? {
+            Step::Gone => return Ok(Outcome::AlreadySo(())),
+            Step::Done(Some(reason)) => return self.refuse(&api, volume, reason).await,
+            Step::Done(None) => {}
+        }
         let Step::Done(trash) = self.destroy(&api, volume, trash).await? else {
             return Ok(Outcome::AlreadySo(()));
         };
@@ -92,23 +109,21 @@ impl FlashArray {
         }
     }
 
-    async fn no_snapshots(&self, api: &Api, volume: &Volume) -> Result<Step<()>> {
-        let snapshots = match api.some_snapshots(volume.id.object()).await {
-            Ok(snapshots) => snapshots,
+    /// The reason against removing a volume that has snapshots.
+    async fn snapshots_reason(&self, api: &Api, volume: &Volume) -> Result<Step<Option<String>>> {
+        let which = Which::Of(volume.id.object());
+        let page = match api.page_of_snapshots(which, SHOWN_SNAPSHOTS, None).await {
+            Ok(page) => page,
             Err(failure) if failure.is(&[Refusal::VolumeMissing]) => return Ok(Step::Gone),
             Err(failure) => return Err(failure.into()),
         };
-        if snapshots.is_empty() {
-            return Ok(Step::Done(()));
-        }
-        let reason = format!(
-            "the volume has snapshots, which would be destroyed with it: {}; remove them first",
-            snapshots.join(", ")
-        );
-        if is_reserved(&self.namespace, &volume.object) {
-            return self.refuse(api, volume, reason).await;
-        }
-        Err(Error::new(ErrorKind::FailedPrecondition, reason))
+        let names: Vec<String> = page.items.into_iter().map(|one| one.name).collect();
+        Ok(Step::Done((!names.is_empty()).then(|| {
+            format!(
+                "the volume has snapshots, which would be destroyed with it: {}; remove them first",
+                names.join(", ")
+            )
+        })))
     }
 
     /// The volume's trash name; the one it has where an earlier delete got this far.
@@ -154,7 +169,8 @@ impl FlashArray {
             match self.users(api, volume, &trash).await? {
                 Some(users) if !users.is_empty() => {
                     let reason = format!("the volume is connected to {}", users.join(", "));
-                    return self.refuse(api, volume, reason).await;
+                    let _gone = self.refuse(api, volume, reason).await?;
+                    return Ok(Step::Gone);
                 }
                 Some(_) => match self.destroy_trash(api, &trash).await {
                     Ok(()) => return Ok(Step::Done(trash)),
@@ -221,12 +237,13 @@ impl FlashArray {
         Ok(present.map(|one| one.name))
     }
 
-    /// Refuses with everything as it was: the volume gets its name back first.
-    async fn refuse<T>(&self, api: &Api, volume: &Volume, reason: String) -> Result<Step<T>> {
+    /// Refuses with everything as it was: the volume gets its name back first. Unless it is
+    /// destroyed or gone by then: so already.
+    async fn refuse(&self, api: &Api, volume: &Volume, reason: String) -> Result<Outcome<()>> {
         crash_points::point!("delete.give-back");
         let message = match self.give_back(api, volume).await? {
             Restored::Now(_) | Restored::Before(_) => reason,
-            Restored::Gone => return Ok(Step::Gone),
+            Restored::Gone => return Ok(Outcome::AlreadySo(())),
             Restored::Taken => format!("{reason}, and its name was taken meanwhile"),
         };
         Err(Error::new(ErrorKind::FailedPrecondition, message))

@@ -45,10 +45,12 @@ const TEXTS: &[(&str, Refusal)] = &[
     ("has not been destroyed", Refusal::NotDestroyed),
     ("volume has been destroyed", Refusal::Destroyed),
     ("volume has been deleted", Refusal::Destroyed),
+    ("snapshot has been destroyed", Refusal::Destroyed),
     ("implicit truncation", Refusal::Truncation),
     ("limit reached", Refusal::LimitReached),
     ("out of space", Refusal::OutOfSpace),
     ("volume name must be", Refusal::BadName),
+    ("snapshot suffix must be", Refusal::BadName),
 ];
 
 impl Refusal {
@@ -286,6 +288,11 @@ mod tests {
             ("Volume has been destroyed.", Refusal::Destroyed),
             ("Volume has been deleted.", Refusal::Destroyed),
             ("Volume has not been destroyed.", Refusal::NotDestroyed),
+            (
+                "Volume snapshot has been destroyed. It can be recovered by purevol recover and eradicated by purevol eradicate.",
+                Refusal::Destroyed,
+            ),
+            ("Volume snapshot already exists.", Refusal::NameTaken),
             ("Implicit truncation not permitted.", Refusal::Truncation),
             ("Volume limit reached", Refusal::LimitReached),
             (

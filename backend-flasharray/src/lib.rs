@@ -2,7 +2,7 @@
 //!
 //! [`FlashArray`] is one array seen through one namespace. How a volume is made, found, given to
 //! a host and removed with few calls, so that a crash after any of them leaves something that the
-//! next call understands, stands at the head of `create`, `lookup`, `publish` and `delete`; what
+//! next call understands, stands at the head of `create`, `claim`, `clone`, `snapshot`, `lookup`, `publish` and `delete`; what
 //! is kept in tags, in `record`; what each answer of the array means, in the one table of
 //! `error`. Facts about the REST interface cite the vendor's published documents for versions 2.2
 //! to 2.50.
@@ -13,6 +13,8 @@
 mod access;
 mod api;
 mod backend;
+mod claim;
+mod clone;
 mod config;
 mod create;
 mod delete;
@@ -26,6 +28,7 @@ mod publish;
 mod record;
 mod restore;
 mod session;
+mod snapshot;
 mod survey;
 mod trash;
 mod unpublish;

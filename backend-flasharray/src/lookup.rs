@@ -159,9 +159,13 @@ impl FlashArray {
             ownership: record.ownership(),
             filesystem: record.filesystem,
             format_grant: record.format_grant,
-            fresh_uuid: None,
-            limits: storage_core::Limits::default(),
-            holder: None,
+            fresh_uuid: record.fresh_uuid,
+            limits: wire.qos.unwrap_or_default().into(),
+            // The tag stays when the connection goes.
+            holder: record
+                .holder
+                .filter(|_| wire.connection_count.is_some_and(|count| count > 0))
+                .map(|holder| holder.machine),
             attributes: record.attributes,
             state,
         })

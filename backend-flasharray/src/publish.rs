@@ -28,7 +28,7 @@ use uuid::Uuid;
 use crate::access::{Way, loop_path};
 use crate::api::{Api, WireConnection, WireVolumeKey};
 use crate::backend::FlashArray;
-use crate::create::CLEAN_UP;
+use crate::claim::CLEAN_UP;
 use crate::error::Refusal;
 use crate::present::Present;
 use crate::record::{Holder, Record, holder_tag};

@@ -10,6 +10,7 @@
 //! | `name` | the user's full name |
 //! | `filesystem` | JSON: kind and options |
 //! | `format-grant` | file system, blank, its UUID; removed once the file system exists |
+//! | `filesystem-uuid` | on clones: the UUID that the copied file system is to get |
 //! | `holder` | nonce of the grant, machine, its host object on this array |
 //! | `attribute.<key>` | for people; cut to fit |
 //!
@@ -34,6 +35,7 @@ const FORMAT: u32 = 1;
 const OWNER: &str = "owner";
 const NAME: &str = "name";
 const FILESYSTEM: &str = "filesystem";
+const FILESYSTEM_UUID: &str = "filesystem-uuid";
 const HOLDER: &str = "holder";
 const ATTRIBUTE: &str = "attribute.";
 const KEY_MAX: usize = 64;
@@ -62,6 +64,7 @@ pub(crate) struct Record {
     pub(crate) owner: Option<Owner>,
     pub(crate) filesystem: Option<FilesystemSpec>,
     pub(crate) format_grant: Option<FormatGrant>,
+    pub(crate) fresh_uuid: Option<Uuid>,
     pub(crate) holder: Option<Holder>,
     pub(crate) attributes: Labels,
 }
@@ -109,6 +112,7 @@ impl Record {
             owner,
             filesystem,
             format_grant: value(FORMAT_GRANT).map(read_grant).transpose()?,
+            fresh_uuid: value(FILESYSTEM_UUID).map(read_uuid).transpose()?,
             // An unreadable holder is nobody's proof; the next grant overwrites it.
             holder: value(HOLDER).and_then(read_holder),
             attributes: ours().filter_map(attribute).collect(),
@@ -154,6 +158,11 @@ fn read_grant(grant: &str) -> Result<FormatGrant> {
     })
 }
 
+fn read_uuid(uuid: &str) -> Result<Uuid> {
+    let parsed = uuid.parse();
+    parsed.map_err(|error| broken(FILESYSTEM_UUID).with_source(error))
+}
+
 fn read_holder(holder: &str) -> Option<Holder> {
     let mut parts = holder.split(' ');
     Some(Holder {
@@ -172,15 +181,60 @@ fn tag(key: &str, value: String) -> NewTag {
     }
 }
 
-/// The record of a new volume.
-///
-/// # Errors
-/// `InvalidArgument` when the file system's options are too long to be recorded.
-pub(crate) fn new_record(namespace: &Namespace, request: &CreateVolume) -> Result<Vec<NewTag>> {
-    let filesystem = serde_json::to_string(&request.filesystem).map_err(|error| {
+/// The record of a new volume: as it will be read, and as it is written.
+#[derive(Clone, Debug)]
+pub(crate) struct NewRecord {
+    pub(crate) record: Record,
+    pub(crate) tags: Vec<NewTag>,
+}
+
+impl NewRecord {
+    /// The record of what is asked for; with `fresh_uuid` of a clone.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the file system's options are too long to be recorded.
+    pub(crate) fn new(
+        namespace: &Namespace,
+        request: &CreateVolume,
+        fresh_uuid: Option<Uuid>,
+    ) -> Result<Self> {
+        let filesystem = filesystem_value(&request.filesystem)?;
+        let mut tags = vec![
+            tag(OWNER, format!("{FORMAT} {namespace}")),
+            tag(NAME, request.name.as_str().to_owned()),
+            tag(FILESYSTEM, filesystem),
+        ];
+        if let Some(grant) = &request.format_grant {
+            let value = format!("{} {}", grant.filesystem, grant.uuid);
+            tags.push(tag(FORMAT_GRANT, value));
+        }
+        tags.extend(fresh_uuid.map(|uuid| tag(FILESYSTEM_UUID, uuid.to_string())));
+        for (key, value) in &request.attributes {
+            let key = format!("{ATTRIBUTE}{key}");
+            if !value.is_empty() && key.chars().count() <= KEY_MAX {
+                tags.push(tag(&key, cut(value)));
+            }
+        }
+        let record = Record {
+            owner: Some(Owner {
+                namespace: namespace.as_str().to_owned(),
+                name: request.name.clone(),
+            }),
+            filesystem: Some(request.filesystem.clone()),
+            format_grant: request.format_grant.clone(),
+            fresh_uuid,
+            holder: None,
+            attributes: request.attributes.clone(),
+        };
+        Ok(Self { record, tags })
+    }
+}
+
+fn filesystem_value(filesystem: &FilesystemSpec) -> Result<String> {
+    let value = serde_json::to_string(filesystem).map_err(|error| {
         Error::new(ErrorKind::Unexpected, "the options cannot be written down").with_source(error)
     })?;
-    if filesystem.chars().count() > VALUE_MAX {
+    if value.chars().count() > VALUE_MAX {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
             format!(
@@ -188,24 +242,7 @@ pub(crate) fn new_record(namespace: &Namespace, request: &CreateVolume) -> Resul
             ),
         ));
     }
-    let mut tags = vec![
-        tag(OWNER, format!("{FORMAT} {namespace}")),
-        tag(NAME, request.name.as_str().to_owned()),
-        tag(FILESYSTEM, filesystem),
-    ];
-    if let Some(grant) = &request.format_grant {
-        tags.push(tag(
-            FORMAT_GRANT,
-            format!("{} {}", grant.filesystem, grant.uuid),
-        ));
-    }
-    for (key, value) in &request.attributes {
-        let key = format!("{ATTRIBUTE}{key}");
-        if !value.is_empty() && key.chars().count() <= KEY_MAX {
-            tags.push(tag(&key, cut(value)));
-        }
-    }
-    Ok(tags)
+    Ok(value)
 }
 
 /// The tag that says what the volume is called.
@@ -238,7 +275,7 @@ mod tests {
     };
     use uuid::Uuid;
 
-    use super::{Holder, Record, TAG_NAMESPACE, holder_tag, new_record};
+    use super::{Holder, NewRecord, Record, TAG_NAMESPACE, holder_tag};
     use crate::api::{NewTag, Tag};
 
     fn request() -> CreateVolume {
@@ -269,7 +306,8 @@ mod tests {
     #[test]
     fn a_record_survives_the_round_trip() {
         let namespace = Namespace::new("ns").unwrap();
-        let mut tags = new_record(&namespace, &request()).unwrap();
+        let fresh = Some(Uuid::from_u128(8));
+        let mut tags = NewRecord::new(&namespace, &request(), fresh).unwrap().tags;
         assert!(
             tags.iter()
                 .all(|tag| !tag.copyable && tag.value.chars().count() <= 256)
@@ -284,6 +322,7 @@ mod tests {
         assert_eq!(record.name_in(&namespace), Some(&request().name));
         assert_eq!(record.filesystem, Some(request().filesystem));
         assert_eq!(record.format_grant, request().format_grant);
+        assert_eq!(record.fresh_uuid, fresh);
         assert_eq!(record.holder, Some(holder));
         assert_eq!(record.attributes["placement"].chars().count(), 256);
         let other = Namespace::new("other").unwrap();
@@ -322,6 +361,7 @@ mod tests {
             ],
             vec![one("format-grant", "ext4", TAG_NAMESPACE)],
             vec![one("filesystem", "{", TAG_NAMESPACE)],
+            vec![one("filesystem-uuid", "1-2", TAG_NAMESPACE)],
         ] {
             let error = Record::read(&bad).unwrap_err();
             assert!(
@@ -339,7 +379,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_tags_panic(tags in proptest::collection::vec((".{0,20}", ".{0,40}"), 0..6)) {
-            let keys = ["owner", "name", "filesystem", "format-grant", "holder"];
+            let keys = ["owner", "name", "filesystem", "format-grant", "filesystem-uuid", "holder"];
             let named = keys.iter().zip(&tags).map(|(key, (_, value))| one(key, value, TAG_NAMESPACE));
             let others = tags.iter().map(|(key, value)| one(key, value, TAG_NAMESPACE));
             let tags: Vec<Tag> = named.chain(others).collect();

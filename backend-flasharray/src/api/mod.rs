@@ -25,8 +25,9 @@ use crate::session::Identity;
 pub(crate) use connections::{WireConnection, WireVolumeKey};
 pub(crate) use hosts::WireHost;
 pub(crate) use ports::WirePort;
+pub(crate) use snapshots::{Which, WireSnapshot};
 pub(crate) use tags::{NewTag, Tag};
-pub(crate) use volumes::{WireSpace, WireVolume};
+pub(crate) use volumes::{NewVolume, WireSpace, WireVolume};
 
 /// No list has more pages: a million objects at the array's thousand a page.
 const PAGES_MAX: usize = 1000;

@@ -1,6 +1,7 @@
 //! `/volumes`.
 
 use serde::{Deserialize, Serialize};
+use storage_core::{Limits, Size};
 use storage_http::{Call, Idempotency, Method, Page};
 
 use super::Api;
@@ -25,6 +26,41 @@ pub(crate) struct WireVolume {
     pub(crate) time_remaining: Option<u64>,
     #[serde(default)]
     pub(crate) space: Option<WireSpace>,
+    /// `{}` where nothing is limited.
+    #[serde(default)]
+    pub(crate) qos: Option<WireQos>,
+    /// Hosts and host groups together.
+    #[serde(default)]
+    pub(crate) connection_count: Option<u64>,
+}
+
+/// What a volume may do at most `[2.2, 2.26, 2.50, _qos]`. The documents give ranges and no step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) struct WireQos {
+    /// Bytes a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bandwidth_limit: Option<u64>,
+    /// Reads and writes a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) iops_limit: Option<u64>,
+}
+
+impl From<Limits> for WireQos {
+    fn from(limits: Limits) -> Self {
+        Self {
+            bandwidth_limit: limits.bandwidth.map(Size::bytes),
+            iops_limit: limits.iops,
+        }
+    }
+}
+
+impl From<WireQos> for Limits {
+    fn from(qos: WireQos) -> Self {
+        Self {
+            iops: qos.iops_limit,
+            bandwidth: qos.bandwidth_limit.map(Size::from_bytes),
+        }
+    }
 }
 
 /// What a volume or an array occupies, in bytes `[2.26, Space]`.
@@ -43,9 +79,50 @@ impl WireSpace {
     }
 }
 
-#[derive(Serialize)]
-struct NewVolume {
-    provisioned: u64,
+/// A volume to make: blank, with a size, or a copy, which begins with its source's size
+/// `[2.2, 2.26, VolumePost]`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct NewVolume<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provisioned: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<SourceId<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qos: Option<WireQos>,
+}
+
+/// By id: a name may be another object's by the time the array reads it.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct SourceId<'a> {
+    id: &'a str,
+}
+
+impl<'a> NewVolume<'a> {
+    /// A blank volume of that many bytes.
+    pub(crate) fn blank(bytes: u64, limits: Limits) -> Self {
+        Self {
+            provisioned: Some(bytes),
+            source: None,
+            qos: qos(limits),
+        }
+    }
+
+    /// A copy of the volume or snapshot with this id.
+    pub(crate) fn copy_of(id: &'a str, limits: Limits) -> Self {
+        Self {
+            provisioned: None,
+            source: Some(SourceId { id }),
+            qos: qos(limits),
+        }
+    }
+
+    pub(crate) const fn is_copy(&self) -> bool {
+        self.source.is_some()
+    }
+}
+
+fn qos(limits: Limits) -> Option<WireQos> {
+    (!limits.is_empty()).then(|| limits.into())
 }
 
 #[derive(Default, Serialize)]
@@ -63,11 +140,11 @@ impl Api {
     pub(crate) async fn make_volume(
         &self,
         name: &str,
-        provisioned: u64,
+        new: &NewVolume<'_>,
     ) -> Result<Option<WireVolume>, Failure> {
         let call = Call::new(Method::Post, "/volumes", REPEATABLE)
             .query("names", name)
-            .json(&NewVolume { provisioned });
+            .json(new);
         self.changed(call).await
     }
 

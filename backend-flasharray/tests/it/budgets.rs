@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use backend_flasharray::{FlashArrayConfig, San};
-use storage_core::{AccessPath, Backend, ExpandVolume, ListVolumes, Size};
+use storage_core::{
+    AccessPath, Backend, CloneSource, Clones, ExpandVolume, ListSnapshots, ListVolumes, Size,
+    Snapshots,
+};
 
-use crate::support::{Rig, Verbs, host};
+use crate::support::{Rig, Verbs, clone_request, host};
 
 fn calls(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
     expected
@@ -94,14 +97,73 @@ async fn a_volumes_life_keeps_to_its_budget() {
         calls(&[("DELETE connections", 1), ("GET connections", 1)])
     );
 
-    // Delete: three; and the looks for the record and for snapshots.
+    // Delete: three; and the looks for the record and, before and after the rename, for snapshots.
     assert!(node.remove(&volume).await.unwrap().is_done());
     let expected = [
         ("GET volumes/tags", 1),
-        ("GET volume-snapshots", 1),
+        ("GET volume-snapshots", 2),
         ("PATCH volumes", 2),
         ("GET connections", 1),
     ];
+    assert_eq!(rig.taken(), calls(&expected));
+}
+
+#[tokio::test]
+async fn copies_and_snapshots_keep_to_their_budget() {
+    let rig = Rig::new().await;
+    let node = rig.node();
+    let volume = node.make("data").await;
+    rig.taken();
+
+    // A clone: as a create, whose look-up is the engine's. A larger one: one more.
+    node.copy_volume("same", &volume)
+        .await
+        .unwrap()
+        .into_inner();
+    let expected = [
+        ("POST volumes", 1),
+        ("PUT volumes/tags/batch", 1),
+        ("PATCH volumes", 1),
+    ];
+    assert_eq!(rig.taken(), calls(&expected));
+    let mut larger = clone_request("larger", CloneSource::Volume(Box::new(volume.clone())));
+    larger.volume.size = Size::from_gib(2);
+    node.clone_volume(larger).await.unwrap().into_inner();
+    let expected = [
+        ("POST volumes", 1),
+        ("PUT volumes/tags/batch", 1),
+        ("PATCH volumes", 2),
+    ];
+    assert_eq!(rig.taken(), calls(&expected));
+
+    // A snapshot: the volume's record, and the POST; once more: a look at what has the name.
+    let snapshot = node.freeze(&volume, "one").await.unwrap().into_inner();
+    let mut expected = vec![("GET volumes/tags", 1), ("POST volume-snapshots", 1)];
+    assert_eq!(rig.taken(), calls(&expected));
+    assert!(!node.freeze(&volume, "one").await.unwrap().is_done());
+    expected.push(("GET volume-snapshots", 1));
+    assert_eq!(rig.taken(), calls(&expected));
+
+    // Looked up: one, and the volume's record where it is there. A page: the same.
+    assert!(node.frozen(&volume, "two").await.is_none());
+    assert_eq!(rig.taken(), calls(&[("GET volume-snapshots", 1)]));
+    let found = [("GET volume-snapshots", 1), ("GET volumes/tags", 1)];
+    assert_eq!(node.frozen(&volume, "one").await.as_ref(), Some(&snapshot));
+    assert_eq!(rig.taken(), calls(&found));
+    let page = node.list_snapshots(ListSnapshots::default()).await.unwrap();
+    assert_eq!(page.snapshots, std::slice::from_ref(&snapshot));
+    assert_eq!(rig.taken(), calls(&found));
+
+    let source = CloneSource::Snapshot(Box::new(snapshot.clone()));
+    let copied = node
+        .clone_volume(clone_request("of-snapshot", source))
+        .await;
+    assert!(copied.unwrap().is_done());
+    rig.taken();
+
+    // Removed: the volume's record, and the PATCH.
+    assert!(node.delete_snapshot(&snapshot).await.unwrap().is_done());
+    let expected = [("GET volumes/tags", 1), ("PATCH volume-snapshots", 1)];
     assert_eq!(rig.taken(), calls(&expected));
 }
 

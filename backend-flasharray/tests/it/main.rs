@@ -7,6 +7,7 @@
 )]
 
 mod budgets;
+mod clones;
 mod conformance;
 mod delete;
 mod faults;
@@ -18,5 +19,6 @@ mod restore;
 mod scale;
 mod secrets;
 mod session;
+mod snapshots;
 mod support;
 mod trash;

@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use backend_flasharray::{FlashArray, FlashArrayConfig, San};
 use serde_json::Value;
 use storage_core::{
-    Access, Backend, CreateVolume, DeleteVolume, Filesystem, FilesystemSpec, FormatGrant, Host,
-    Initiators, Labels, Namespace, Outcome, Preemption, PublishVolume, Result, Secret, Size,
-    UnpublishVolume, Volume, VolumeKey, VolumeName,
+    Access, Backend, CloneSource, CloneVolume, CreateSnapshot, CreateVolume, DeleteVolume,
+    Filesystem, FilesystemSpec, FormatGrant, Host, Initiators, Labels, Namespace, Outcome,
+    Preemption, PublishVolume, Result, Secret, Size, Snapshot, SnapshotName, UnpublishVolume,
+    Volume, VolumeKey, VolumeName,
 };
 use storage_http::{
     Answer, Call, Client, ClientConfig, HttpError, Idempotency, Login, LoginCalls, Method, Session,
@@ -142,6 +143,19 @@ pub(crate) fn request(text: &str) -> CreateVolume {
     }
 }
 
+/// A copy of the source's size.
+pub(crate) fn clone_request(text: &str, source: CloneSource) -> CloneVolume {
+    CloneVolume {
+        volume: CreateVolume {
+            size: source.size(),
+            format_grant: None,
+            ..request(text)
+        },
+        source,
+        fresh_uuid: Uuid::new_v4(),
+    }
+}
+
 /// What tests do to volumes, in few words.
 #[async_trait]
 pub(crate) trait Verbs: Backend {
@@ -174,6 +188,26 @@ pub(crate) trait Verbs: Backend {
             host: host(number),
         };
         self.unpublish(request).await
+    }
+
+    async fn copy_volume(&self, text: &str, source: &Volume) -> Result<Outcome<Volume>> {
+        let source = CloneSource::Volume(Box::new(source.clone()));
+        let clones = self.clones().unwrap();
+        clones.clone_volume(clone_request(text, source)).await
+    }
+
+    async fn freeze(&self, volume: &Volume, text: &str) -> Result<Outcome<Snapshot>> {
+        let request = CreateSnapshot {
+            volume: volume.clone(),
+            name: SnapshotName::new(text).unwrap(),
+        };
+        self.snapshots().unwrap().create_snapshot(request).await
+    }
+
+    async fn frozen(&self, volume: &Volume, text: &str) -> Option<Snapshot> {
+        let name = SnapshotName::new(text).unwrap();
+        let found = self.snapshots().unwrap().get_snapshot(volume, &name).await;
+        found.unwrap()
     }
 
     async fn remove(&self, volume: &Volume) -> Result<Outcome<()>> {

@@ -35,7 +35,23 @@ impl Intents {
     pub(crate) fn open(state: &Path) -> Result<Self> {
         let folder = state.join("intents");
         make_private_folder(&folder)?;
-        Ok(Self { folder })
+        let intents = Self { folder };
+        intents.remove_leftovers()?;
+        Ok(intents)
+    }
+
+    /// Files of a write that was cut off. The ledger's lock is ours, so nobody is writing.
+    fn remove_leftovers(&self) -> Result<()> {
+        let failed = |source| io_error("reading the intentions", &self.folder, source);
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|extension| extension == "tmp") {
+                fs::remove_file(&path).map_err(|source| {
+                    io_error("removing a half-written intention", &path, source)
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn path(&self, volume: &VolumeId) -> PathBuf {
@@ -143,11 +159,14 @@ mod tests {
         Intents::open(folder.path()).unwrap().put(&held).unwrap();
         let strange = folder.path().join("intents/strange.json");
         std::fs::write(&strange, r#"{"version": 2}"#).unwrap();
+        let half = folder.path().join("intents/half.tmp");
+        std::fs::write(&half, "{").unwrap();
         let again = Intents::open(folder.path()).unwrap();
         assert_eq!(again.all().unwrap(), std::slice::from_ref(&held));
         again.remove(&held.volume).unwrap();
         again.remove(&held.volume).unwrap();
         assert!(again.all().unwrap().is_empty());
         assert!(strange.exists());
+        assert!(!half.exists(), "a write that was cut off is dropped");
     }
 }

@@ -35,6 +35,8 @@ pub struct Plugin {
     config: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    program: Option<PathBuf>,
+    host: Option<String>,
     process: Option<Guard>,
 }
 
@@ -54,6 +56,11 @@ pub struct PluginOptions {
     pub arguments: Vec<String>,
     /// Environment variables.
     pub environment: Vec<(String, String)>,
+    /// The program, where it is not the ordinary one.
+    pub program: Option<PathBuf>,
+    /// The host name that it sees, in a UTS namespace of its own, so that arrays take it for
+    /// another machine; this machine's if not set. All else it shares with this machine.
+    pub host: Option<String>,
 }
 
 impl PluginOptions {
@@ -67,6 +74,8 @@ impl PluginOptions {
             socket: None,
             arguments: Vec::new(),
             environment: Vec::new(),
+            program: None,
+            host: None,
         }
     }
 }
@@ -84,6 +93,8 @@ impl Plugin {
             socket,
             arguments,
             environment,
+            program,
+            host,
         } = options;
         let socket = socket.unwrap_or_else(|| Path::new(PLUGINS).join(format!("{name}.sock")));
         std::fs::create_dir_all(&folder).context("make the plugin's folder")?;
@@ -95,6 +106,8 @@ impl Plugin {
             config,
             arguments,
             environment,
+            program,
+            host,
             process,
         };
         ensure!(
@@ -112,7 +125,8 @@ impl Plugin {
     /// As [`Plugin::start`]; also when it is running.
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "the plugin is running");
-        let mut program = Program::new(find_binary("fairlead-docker")?)
+        let mut program = self
+            .program()?
             .arg("--config")
             .arg(&self.config)
             .arg("--driver-name")
@@ -133,6 +147,35 @@ impl Plugin {
         }
         self.process = Some(program.start(&self.log())?);
         self.wait_ready().await
+    }
+
+    fn program(&self) -> Result<Program> {
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => find_binary("fairlead-docker")?,
+        };
+        let Some(host) = &self.host else {
+            return Ok(Program::new(program));
+        };
+        // each replaces the one before: the process that is started here is the plugin itself
+        let script = "echo \"$0\" > /proc/sys/kernel/hostname && exec \"$@\"";
+        Ok(Program::new("unshare")
+            .args(["--uts", "sh", "-c", script, host])
+            .arg(program))
+    }
+
+    /// Waits until it has ended by itself, killed from inside, say. False if it still runs at the
+    /// deadline.
+    pub async fn ends_by_itself(&mut self, deadline: Duration) -> bool {
+        let Some(process) = self.process.as_mut() else {
+            return true;
+        };
+        let ended = crate::wait::until_true("the plugin ends", deadline, || !process.is_running());
+        let ended = ended.await.is_ok();
+        if ended {
+            self.process = None;
+        }
+        ended
     }
 
     /// The driver's name, for `docker volume create -d`.

@@ -25,8 +25,8 @@ impl Plugin {
             crash_points::point!("docker.mount.mounted");
             let held =
                 counts.mounts().is_carried(&id) && self.is_held(&name, mountpoint.clone()).await;
-            let counted = match counts.mounts().add(id, held) {
-                Ok(next) => counts.save(next).await,
+            let counted = match counts.mounts().add(id.clone(), held) {
+                Ok(next) => counts.save_untold(next, id.clone()).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = counted {
@@ -39,6 +39,7 @@ impl Plugin {
         counts.done();
         if let Ok(mountpoint) = &result {
             self.unreleased().remove(&name);
+            self.answers.add(name.clone(), id);
             tracing::info!(volume = %name, mountpoint = %mountpoint.display(), "mount");
         }
         result

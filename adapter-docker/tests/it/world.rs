@@ -227,7 +227,7 @@ impl Drop for World {
     }
 }
 
-fn entry(array: &Array) -> serde_json::Value {
+pub(crate) fn entry(array: &Array) -> serde_json::Value {
     SimulatedArray {
         name: array.name().to_owned(),
         address: array.address().to_string(),

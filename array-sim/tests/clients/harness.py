@@ -41,6 +41,7 @@ USED_WITHOUT_GUARD = {
         "name": 0, "iqns": 0, "wwns": 0, "nqns": 0, "chap": 0, "connection_count": 0,
         "host_group": 0, "is_local": 0, "space.total_provisioned": 0, "preferred_arrays": 0,
         "port_connectivity.status": 0, "port_connectivity.details": 0, "vlan": 16,
+        "destroyed": 27, "qos": 27,
     },
     "host-groups": {"name": 0, "connection_count": 0, "host_count": 0, "is_local": 0, "space": 0},
     "hosts/host-groups": {"group.name": 0, "member.name": 0},

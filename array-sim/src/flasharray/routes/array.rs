@@ -40,11 +40,19 @@ pub(super) fn arrays(core: &mut Core, request: &Request) -> Result<Reply, Refusa
     {
         map.insert("_as_of".to_owned(), json!(core.now_ms()));
         map.insert("time_zone".to_owned(), json!("UTC"));
-        map.insert("encryption".to_owned(), json!({}));
+        map.insert(
+            "encryption".to_owned(),
+            json!({
+                "data_at_rest": { "algorithm": "AES-256-CTR", "enabled": true },
+                "module_version": "FA-1.3",
+            }),
+        );
         map.insert(
             "eradication_config".to_owned(),
             json!({
                 "eradication_delay": settings.eradication_delay_ms,
+                "enabled_delay": settings.eradication_delay_ms,
+                "disabled_delay": settings.eradication_delay_ms,
                 "manual_eradication":
                     if settings.eradication_disabled { "all-disabled" } else { "all-enabled" },
             }),
@@ -59,7 +67,7 @@ pub(super) fn arrays(core: &mut Core, request: &Request) -> Result<Reply, Refusa
 
 /// GET `/arrays/space`. Documented; history is answered with the present (assumed).
 pub(super) fn space(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
-    let line = json!({
+    let mut line = json!({
         "id": core.settings.id,
         "name": core.settings.name,
         "capacity": core.settings.capacity,
@@ -67,6 +75,15 @@ pub(super) fn space(core: &mut Core, request: &Request) -> Result<Reply, Refusal
         "space": render_space(usage(core), request.version),
         "time": core.now_ms(),
     });
+    // In 2.50 and not in 2.26; the version in between is not known.
+    if let Some(map) = line.as_object_mut()
+        && request.version >= RestVersion(27)
+    {
+        map.insert(
+            "capacity_installed".to_owned(),
+            json!(core.settings.capacity),
+        );
+    }
     answer(request, ARRAY_SPACE, vec![line])
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::select;
+use super::{realms, select};
 use crate::flasharray::state::{HostGroup, Refusal};
 use crate::flasharray::view::{GroupRow, MemberRow};
 use crate::flasharray::{Core, Reply, Request};
@@ -58,6 +58,7 @@ pub(super) fn create(core: &mut Core, request: &Request) -> Result<Reply, Refusa
 /// PATCH `/host-groups`: a new name. Documented.
 pub(super) fn patch(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
     let chosen = select::required(select::groups(core, request, "names")?, "names")?;
+    realms::refuse_moves(core, request)?;
     let body: PatchBody = request.body()?;
     let plan = core
         .state

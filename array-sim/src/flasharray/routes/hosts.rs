@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::select;
 use super::volumes::Reference;
+use super::{realms, select};
 use crate::flasharray::state::{Chap, HostPatch, Initiators, NewHost, Refusal};
 use crate::flasharray::view::HostRow;
 use crate::flasharray::{Core, Reply, Request};
@@ -114,6 +114,7 @@ pub(super) fn create(core: &mut Core, request: &Request) -> Result<Reply, Refusa
 /// PATCH `/hosts`. Documented.
 pub(super) fn patch(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
     let chosen = select::required(select::hosts(core, request, "names")?, "names")?;
+    realms::refuse_moves(core, request)?;
     let patch = patch_of(request.body()?)?;
     let plan = core.state.plan_patch_hosts(&chosen, &patch)?;
     let touched = core.commit(&plan)?;

@@ -186,10 +186,14 @@ pub(super) fn host_groups(core: &mut Core, request: &Request) -> Result<Reply, R
     list(request, SHAPE, lines)
 }
 
-/// GET `/protection-groups/targets`. Documented; every target allows it.
+/// GET `/protection-groups/targets`. Documented; every target allows it. Targets are known by name
+/// only, so that no id fits.
 pub(super) fn targets(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
     let core = &*core;
     let wanted = request.params.list(MEMBERS.0)?;
+    if let Some(id) = request.params.get(MEMBERS.1) {
+        return Err(Refusal::new("Target does not exist.", Some(id)));
+    }
     let shape = Shape {
         properties: &["group.id", "group.name", "member.name", "allowed"],
         sums: &[],

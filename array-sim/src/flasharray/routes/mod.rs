@@ -12,6 +12,7 @@ mod hosts;
 mod initiators;
 mod members;
 mod pods;
+mod realms;
 mod rendered;
 mod select;
 mod snapshots;

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::realms;
 use super::rendered::{Shape, list as render_list};
 use super::select::{self, NAMES_IDS};
 use super::volumes::{Reference, limit};
@@ -87,10 +88,18 @@ pub(super) fn create(core: &mut Core, request: &Request) -> Result<Reply, Refusa
 }
 
 /// PATCH `/pods`: rename, quota, promotion, destroy, recover. Documented: a pod that is destroyed
-/// must be empty, unless `destroy_contents` is given.
+/// must be empty, unless `destroy_contents` is given. As no pod is linked, there is nothing that
+/// `quiesce` and its relatives could wait for, and no `undo-demote` pod to promote from.
 pub(super) fn patch(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
     let chosen = select::records(request, Kind::Pod, &core.state.pods, NAMES_IDS)?;
     let chosen = select::required(chosen, "names")?;
+    realms::refuse_moves(core, request)?;
+    for param in ["quiesce", "skip_quiesce", "abort_quiesce"] {
+        request.flag(param)?;
+    }
+    if let Some(undo) = request.params.get("promote_from") {
+        return Err(Refusal::missing(Kind::Pod, undo));
+    }
     let body: Body = request.body()?;
     let patch = PodPatch {
         name: body.name,

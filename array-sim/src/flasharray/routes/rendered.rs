@@ -31,7 +31,7 @@ impl Row for Rendered {
     }
 
     fn total(rows: &[&Self]) -> Option<Value> {
-        let mut total = json!({ "id": null, "name": null });
+        let mut total = json!({});
         for path in rows.first().map_or(&[][..], |row| row.sums) {
             let sum: u64 = rows
                 .iter()

@@ -72,17 +72,14 @@ pub(crate) fn pod(core: &Core, pod: &Pod, version: RestVersion) -> Value {
     {
         map.insert("array_count".to_owned(), json!(1));
         map.insert("quota_limit".to_owned(), json!(pod.quota_limit));
-        map.insert("eradication_config".to_owned(), eradication(core));
+        // The words are the array's, not those of protection groups.
+        let eradication = json!({
+            "manual_eradication":
+                if core.settings.eradication_disabled { "all-disabled" } else { "all-enabled" },
+        });
+        map.insert("eradication_config".to_owned(), eradication);
     }
     value
-}
-
-/// `eradication_config` of pods and protection groups.
-pub(super) fn eradication(core: &Core) -> Value {
-    json!({
-        "manual_eradication":
-            if core.settings.eradication_disabled { "disabled" } else { "enabled" },
-    })
 }
 
 /// A volume group as `/volume-groups` shows it. That `volume_count` leaves out what is destroyed

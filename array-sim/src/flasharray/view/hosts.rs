@@ -127,6 +127,7 @@ impl Row for HostRow<'_> {
                 json!(host.vlan.as_deref().unwrap_or("any")),
             );
         }
+        of_realms(&mut value, self.version);
         value
     }
 }
@@ -156,13 +157,27 @@ impl Row for GroupRow<'_> {
     fn render(&self) -> Value {
         let state = &self.core.state;
         let target = ConnectionTarget::Group(self.group.sequence);
-        json!({
+        let mut value = json!({
             "name": self.group.name,
             "connection_count": state.connections_of_target(target).count(),
             "host_count": state.members(self.group.sequence).count(),
             "is_local": true,
             "space": space(Usage::default(), self.version),
-        })
+        });
+        of_realms(&mut value, self.version);
+        value
+    }
+}
+
+/// What hosts and host groups of realms can have, and those of the array only show. In 2.50 and not
+/// in 2.26; the version in between is not known.
+fn of_realms(value: &mut Value, version: RestVersion) {
+    if let Some(map) = value.as_object_mut()
+        && version >= RestVersion(27)
+    {
+        map.insert("destroyed".to_owned(), json!(false));
+        map.insert("time_remaining".to_owned(), Value::Null);
+        map.insert("qos".to_owned(), json!({}));
     }
 }
 

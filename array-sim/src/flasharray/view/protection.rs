@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::containers::eradication;
 use super::{Usage, reference, space};
 use crate::flasharray::state::ProtectionGroup;
 use crate::flasharray::{Core, RestVersion};
@@ -37,7 +36,7 @@ pub(crate) fn protection_group(
     let schedule = json!({ "at": null, "enabled": false, "frequency": null });
     let mut replication = schedule.clone();
     if let Some(map) = replication.as_object_mut() {
-        map.insert("blackout".to_owned(), json!([]));
+        map.insert("blackout".to_owned(), json!({}));
     }
     let retention = json!({ "all_for_sec": 86_400, "days": 7, "per_day": 4 });
     let mut value = json!({
@@ -62,7 +61,11 @@ pub(crate) fn protection_group(
         && version > RestVersion(2)
     {
         map.insert("id".to_owned(), json!(group.id));
-        map.insert("eradication_config".to_owned(), eradication(core));
+        let eradication = json!({
+            "manual_eradication":
+                if core.settings.eradication_disabled { "disabled" } else { "enabled" },
+        });
+        map.insert("eradication_config".to_owned(), eradication);
         let lock = if group.ratcheted {
             "ratcheted"
         } else {

@@ -15,7 +15,7 @@ use crate::calls::CallLog;
 use crate::clock::SimClock;
 use crate::config::ArrayConfig;
 use crate::faults::Faults;
-use crate::flasharray::routes::Handler;
+use crate::flasharray::routes::{self, Route};
 use crate::flasharray::state::Refusal;
 use crate::flasharray::{Core, Reply, Request, Settings};
 use crate::lun_table::LunTable;
@@ -65,11 +65,13 @@ impl Shared {
     }
 
     /// Runs one call in one step.
-    pub(crate) fn run(&self, handler: Handler, request: &Request) -> Result<Reply, Refusal> {
+    pub(crate) fn run(&self, route: &Route, request: &Request) -> Result<Reply, Refusal> {
         let (result, removed) = {
             let mut core = self.core();
             core.space = self.faults.plan().space;
-            let result = core.expire().and_then(|()| handler(&mut core, request));
+            let result = core
+                .expire()
+                .and_then(|()| routes::serve(route, &mut core, request));
             (result, core.take_removed())
         };
         if !removed.is_empty()

@@ -24,17 +24,18 @@ impl std::fmt::Display for RestVersion {
 }
 
 /// A call, decoded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) version: RestVersion,
     pub(crate) params: Params,
     pub(crate) body: Vec<u8>,
 }
 
-/// A call's answer: 200 with a body, or without.
+/// A call's answer: 200 with a body, 207 with one that also tells what is missing, or 200 without.
 #[derive(Debug)]
 pub(crate) enum Reply {
     Json(Value),
+    Partial(Value),
     Empty,
 }
 

@@ -42,6 +42,29 @@ impl Params {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Takes elements out of all lists of names and ids, ignoring case. `None`: none was there;
+    /// otherwise whether each of these lists has something left.
+    pub(crate) fn without(&mut self, elements: &[&str]) -> Option<bool> {
+        let mut found = false;
+        let mut left = true;
+        for (name, value) in &mut self.0 {
+            if !name.ends_with("names") && !name.ends_with("ids") {
+                continue;
+            }
+            let gone = |part: &&str| {
+                let is = |element: &&str| element.eq_ignore_ascii_case(part.trim());
+                elements.iter().any(is)
+            };
+            if value.split(',').any(|part| gone(&part)) {
+                found = true;
+                let kept: Vec<&str> = value.split(',').filter(|part| !gone(part)).collect();
+                left &= !kept.is_empty();
+                *value = kept.join(",");
+            }
+        }
+        found.then_some(left)
+    }
+
     /// A comma-separated list without empty elements.
     pub(crate) fn list(&self, name: &str) -> Result<Option<Vec<String>>, QueryError> {
         let Some(value) = self.get(name) else {
@@ -149,6 +172,17 @@ mod tests {
         assert!(Params::parse("a=1&a=2").is_err());
         assert!(Params::parse("names=a,,b").unwrap().list("names").is_err());
         assert!(Params::parse("limit=-1").unwrap().number("limit").is_err());
+    }
+
+    #[test]
+    fn elements_are_taken_out_of_names_and_ids() {
+        let mut params = Params::parse("names=a,B&source_ids=b&filter=b").unwrap();
+        assert_eq!(params.without(&["x"]), None);
+        assert_eq!(params.without(&["b"]), Some(false));
+        assert_eq!(params.get("names"), Some("a"));
+        assert_eq!(params.get("filter"), Some("b"));
+        let mut params = Params::parse("names=a,b").unwrap();
+        assert_eq!(params.without(&["A"]), Some(true));
     }
 
     #[test]

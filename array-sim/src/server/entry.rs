@@ -289,7 +289,7 @@ async fn routed(array: &Arc<Shared>, call: Call, version: RestVersion, path: Str
     };
     let result = if route.copies {
         let array = Arc::clone(array);
-        let task = tokio::task::spawn_blocking(move || array.run(route.run, &request));
+        let task = tokio::task::spawn_blocking(move || array.run(route, &request));
         task.await.unwrap_or_else(|error| {
             Err(Refusal::with_status(
                 500,
@@ -298,10 +298,11 @@ async fn routed(array: &Arc<Shared>, call: Call, version: RestVersion, path: Str
             ))
         })
     } else {
-        array.run(route.run, &request)
+        array.run(route, &request)
     };
     match result {
         Ok(Reply::Json(body)) => Answer::new(200, Some(body)),
+        Ok(Reply::Partial(body)) => Answer::new(207, Some(body)),
         Ok(Reply::Empty) => Answer::new(200, None),
         Err(refusal) => refusal.into(),
     }

@@ -46,6 +46,23 @@ async fn a_killed_array_comes_back_as_it_was() {
         .await
         .done();
     client.destroy("gone").await.done();
+    client.post("pods?names=p", json!({})).await.done();
+    for name in ["g", "p%3A%3Ag"] {
+        let path = format!("volume-groups?names={name}");
+        client.post(&path, json!({})).await.done();
+    }
+    client
+        .post("volumes?names=p%3A%3Ag%2Fv", json!({}))
+        .await
+        .done();
+    let path = "pods?names=p&destroy_contents=true";
+    client
+        .patch(path, json!({ "destroyed": true }))
+        .await
+        .done();
+    let tags = json!([{ "key": "k", "value": "v" }]);
+    let path = "volume-snapshots/tags/batch?resource_names=w.s";
+    client.send("PUT", path, Some(tags)).await.done();
     std::fs::write(array.data_file(&array.volumes()[0].serial), b"bytes").unwrap();
     let before = (
         array.volumes(),
@@ -53,6 +70,8 @@ async fn a_killed_array_comes_back_as_it_was() {
         array.hosts(),
         array.host_groups(),
         array.connections(),
+        array.pods(),
+        array.volume_groups(),
     );
     let (id, url) = (array.id().to_owned(), array.url());
     let (token, print) = (array.api_token().to_owned(), array.fingerprint().to_owned());
@@ -66,6 +85,8 @@ async fn a_killed_array_comes_back_as_it_was() {
         array.hosts(),
         array.host_groups(),
         array.connections(),
+        array.pods(),
+        array.volume_groups(),
     );
     assert_eq!(before, after);
     assert_eq!((array.id(), array.url()), (id.as_str(), url));
@@ -85,7 +106,10 @@ async fn a_killed_array_comes_back_as_it_was() {
             .iter()
             .all(|volume| fresh["serial"] != volume.serial.as_str())
     );
-    assert_eq!(client.get("volumes").await.names(), ["w", "gone", "fresh"]);
+    assert_eq!(
+        client.get("volumes").await.names(),
+        ["w", "gone", "p::g/v", "fresh"]
+    );
 }
 
 #[tokio::test]

@@ -113,3 +113,47 @@ async fn lengths_are_in_characters() {
     let nobody = put(&client, "nosuch", json!([{ "key": "k", "value": "v" }])).await;
     assert_eq!(nobody.refusal(), ("Volume does not exist.", Some("nosuch")));
 }
+
+#[tokio::test]
+async fn snapshots_have_tags_of_their_own() {
+    let (_simulator, _array, client) = one_array().await;
+    client.volume("v").await;
+    let tags = json!([{ "key": "from", "value": "volume" }]);
+    client
+        .send("PUT", "volumes/tags/batch?resource_names=v", Some(tags))
+        .await
+        .done();
+    client
+        .post("volume-snapshots?source_names=v", json!({ "suffix": "s" }))
+        .await
+        .done();
+    let tags = json!([
+        { "key": "own", "value": "1" },
+        { "key": "stays", "value": "2", "copyable": false },
+    ]);
+    let put = client
+        .send(
+            "PUT",
+            "volume-snapshots/tags/batch?resource_names=v.s",
+            Some(tags),
+        )
+        .await;
+    assert_eq!(put.items().len(), 2);
+    assert_eq!(put.items()[0]["resource"]["name"], "v.s");
+    let keys = |answer: &crate::client::Answer| {
+        let keys = answer.items().iter().map(|tag| tag["key"].clone());
+        keys.collect::<Vec<_>>()
+    };
+    let listed = client.get("volume-snapshots/tags?resource_names=v.s").await;
+    assert_eq!(keys(&listed), ["from", "own", "stays"]);
+    // The volume's own are what they were, and a copy gets what is copyable.
+    assert_eq!(keys(&client.get("volumes/tags").await), ["from"]);
+    let body = json!({ "source": { "name": "v.s" } });
+    client.post("volumes?names=copy", body).await.done();
+    let copied = client.get("volumes/tags?resource_names=copy").await;
+    assert_eq!(keys(&copied), ["from", "own"]);
+    let path = "volume-snapshots/tags?resource_names=v.s&keys=own,stays";
+    client.delete(path).await.done();
+    assert_eq!(client.delete(path).await.refusal().0, "Tag does not exist.");
+    assert_eq!(keys(&client.get("volume-snapshots/tags").await), ["from"]);
+}

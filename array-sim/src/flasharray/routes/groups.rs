@@ -23,7 +23,7 @@ pub(super) fn list(core: &mut Core, request: &Request) -> Result<Reply, Refusal>
         group,
         version,
     };
-    let rows = match select::groups(core, request, "names")? {
+    let rows = match select::live_only(request, select::groups(core, request, "names")?)? {
         Some(mut chosen) => {
             chosen.sort_unstable();
             let chosen = chosen.iter().filter_map(|at| core.state.groups.get(*at));

@@ -63,7 +63,7 @@ impl std::fmt::Debug for ChapBody {
 pub(super) fn list(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
     let core = &*core;
     let listing = Listing::parse(&request.params, HostRow::PROPERTIES)?;
-    let chosen = select::hosts(core, request, "names")?;
+    let chosen = select::live_only(request, select::hosts(core, request, "names")?)?;
     let version = request.version;
     let row = |host| HostRow {
         core,

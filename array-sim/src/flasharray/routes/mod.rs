@@ -7,6 +7,7 @@
 
 mod array;
 mod connections;
+mod fleet;
 mod groups;
 mod hosts;
 mod initiators;
@@ -20,6 +21,8 @@ mod tags;
 mod usage;
 mod volume_groups;
 mod volumes;
+
+pub(crate) use fleet::serve;
 
 use super::state::Refusal;
 use super::{Core, Reply, Request, RestVersion};
@@ -39,12 +42,43 @@ pub(crate) struct Route {
     params: &'static [&'static [Param]],
     /// Whether it may copy a volume's bytes, and so take a while.
     pub(crate) copies: bool,
-    pub(crate) run: Handler,
+    run: Handler,
+}
+
+impl Route {
+    /// Whether the call has this parameter in this version.
+    fn has_param(&self, name: &str, version: RestVersion) -> bool {
+        self.params
+            .iter()
+            .flat_map(|params| params.iter())
+            .any(|(param, since)| *param == name && RestVersion(*since) <= version)
+    }
 }
 
 /// What every listing takes.
 const LIST: &[Param] = &[
     ("continuation_token", 0),
+    ("filter", 0),
+    ("limit", 0),
+    ("offset", 0),
+    ("sort", 0),
+    ("total_item_count", 0),
+    ("context_names", 38),
+    ("allow_errors", 38),
+];
+/// Listings that go on by offset; by token in 2.50 and not in 2.26, in between is not known.
+const BY_OFFSET: &[Param] = &[
+    ("continuation_token", 27),
+    ("filter", 0),
+    ("limit", 0),
+    ("offset", 0),
+    ("sort", 0),
+    ("total_item_count", 0),
+    ("context_names", 38),
+    ("allow_errors", 38),
+];
+/// Listings of this array alone, in every version: figures and parts.
+const PARTS: &[Param] = &[
     ("filter", 0),
     ("limit", 0),
     ("offset", 0),
@@ -62,7 +96,7 @@ const PROTECTION: &[Param] = &[
     ("add_to_protection_group_names", 16),
     ("with_default_protection", 16),
     // In 2.50 and not in 2.26; the version in between is not known.
-    ("allow_throttle", 50),
+    ("allow_throttle", 27),
 ];
 const PROTECTION_MOVE: &[Param] = &[
     ("add_to_protection_group_ids", 16),
@@ -100,7 +134,11 @@ const CONNECTION: &[Param] = &[
 ];
 const ENDPOINTS: &[Param] = &[("protocol_endpoint_names", 0), ("protocol_endpoint_ids", 3)];
 /// Several arrays as one: 2.38 and later.
-const FLEET: &[Param] = &[("context_names", 38), ("allow_errors", 38)];
+const FLEET: &[Param] = &[("context_names", 38)];
+/// Hosts and host groups of realms only; in 2.50 and not in 2.26, in between is not known.
+const REALM_DESTROYED: &[Param] = &[("destroyed", 27)];
+/// In 2.26 and not in 2.2; the version in between is not known.
+const HISTORY_LATER: &[Param] = &[("start_time", 3), ("end_time", 3), ("resolution", 3)];
 
 macro_rules! route {
     ($method:literal $path:literal, $since:literal, [$($params:expr),*], $run:path) => {
@@ -114,7 +152,7 @@ macro_rules! route {
             method: $method,
             path: $path,
             since: $since,
-            params: &[$($params,)* FLEET],
+            params: &[$($params),*],
             copies: $copies,
             run: $run,
         }
@@ -123,67 +161,72 @@ macro_rules! route {
 
 static ROUTES: &[Route] = &[
     route!("GET" "volumes", 0, [LIST, TOTAL, DESTROYED, NAMES_IDS], volumes::list),
-    route!(copies "POST" "volumes", 0, [NAMES, &[("overwrite", 0)], PROTECTION], volumes::create),
-    route!("PATCH" "volumes", 0, [NAMES_IDS, &[("truncate", 0)], PROTECTION_MOVE], volumes::patch),
-    route!("DELETE" "volumes", 0, [NAMES_IDS], volumes::eradicate),
-    route!("GET" "volumes/space", 0, [LIST, TOTAL, DESTROYED, NAMES_IDS, HISTORY], volumes::space),
+    route!(copies "POST" "volumes", 0, [NAMES, &[("overwrite", 0)], PROTECTION, FLEET], volumes::create),
+    route!("PATCH" "volumes", 0, [NAMES_IDS, &[("truncate", 0)], PROTECTION_MOVE, FLEET], volumes::patch),
+    route!("DELETE" "volumes", 0, [NAMES_IDS, FLEET], volumes::eradicate),
+    route!("GET" "volumes/space", 0, [BY_OFFSET, TOTAL, DESTROYED, NAMES_IDS, HISTORY], volumes::space),
     route!("GET" "volumes/tags", 2,
-        [LIST, RESOURCES, &[("namespaces", 2), ("resource_destroyed", 0)]], tags::list),
-    route!("DELETE" "volumes/tags", 2, [RESOURCES, &[("namespaces", 0), ("keys", 0)]], tags::delete),
-    route!("PUT" "volumes/tags/batch", 2, [RESOURCES], tags::put),
+        [LIST, RESOURCES, &[("namespaces", 3), ("resource_destroyed", 0)]], tags::list_volumes),
+    route!("DELETE" "volumes/tags", 2, [RESOURCES, &[("namespaces", 0), ("keys", 0)], FLEET], tags::delete_volumes),
+    route!("PUT" "volumes/tags/batch", 2, [RESOURCES, FLEET], tags::put_volumes),
     route!("GET" "volume-snapshots", 0, [LIST, TOTAL, DESTROYED, NAMES_IDS, SOURCES], snapshots::list),
     route!(copies "POST" "volume-snapshots", 0,
-        [SOURCES, &[("on", 0), ("allow_throttle", 16)]], snapshots::create),
-    route!("PATCH" "volume-snapshots", 0, [NAMES_IDS, &[("replication_snapshot", 16)]], snapshots::patch),
+        [SOURCES, &[("on", 0), ("allow_throttle", 16)], FLEET], snapshots::create),
+    route!("PATCH" "volume-snapshots", 0, [NAMES_IDS, &[("replication_snapshot", 16)], FLEET], snapshots::patch),
     route!("DELETE" "volume-snapshots", 0,
-        [NAMES_IDS, &[("replication_snapshot", 16)]], snapshots::eradicate),
-    route!("GET" "hosts", 0, [LIST, NAMES], hosts::list),
-    route!("POST" "hosts", 0, [NAMES], hosts::create),
-    route!("PATCH" "hosts", 0, [NAMES], hosts::patch),
-    route!("DELETE" "hosts", 0, [NAMES], hosts::delete),
-    route!("GET" "host-groups", 0, [LIST, NAMES], groups::list),
-    route!("POST" "host-groups", 0, [NAMES], groups::create),
-    route!("PATCH" "host-groups", 0, [NAMES], groups::patch),
-    route!("DELETE" "host-groups", 0, [NAMES], groups::delete),
+        [NAMES_IDS, &[("replication_snapshot", 16)], FLEET], snapshots::eradicate),
+    route!("GET" "volume-snapshots/tags", 2,
+        [LIST, RESOURCES, &[("namespaces", 3), ("resource_destroyed", 0)]], tags::list_snapshots),
+    route!("DELETE" "volume-snapshots/tags", 2,
+        [RESOURCES, &[("namespaces", 0), ("keys", 0)], FLEET], tags::delete_snapshots),
+    route!("PUT" "volume-snapshots/tags/batch", 2, [RESOURCES, FLEET], tags::put_snapshots),
+    route!("GET" "hosts", 0, [LIST, NAMES, REALM_DESTROYED], hosts::list),
+    route!("POST" "hosts", 0, [NAMES, FLEET], hosts::create),
+    route!("PATCH" "hosts", 0, [NAMES, FLEET], hosts::patch),
+    route!("DELETE" "hosts", 0, [NAMES, FLEET], hosts::delete),
+    route!("GET" "host-groups", 0, [LIST, NAMES, REALM_DESTROYED], groups::list),
+    route!("POST" "host-groups", 0, [NAMES, FLEET], groups::create),
+    route!("PATCH" "host-groups", 0, [NAMES, FLEET], groups::patch),
+    route!("DELETE" "host-groups", 0, [NAMES, FLEET], groups::delete),
     route!("GET" "host-groups/hosts", 0, [LIST, MEMBERS], groups::list_members),
-    route!("POST" "host-groups/hosts", 0, [MEMBERS], groups::join),
-    route!("DELETE" "host-groups/hosts", 0, [MEMBERS], groups::leave),
+    route!("POST" "host-groups/hosts", 0, [MEMBERS, FLEET], groups::join),
+    route!("DELETE" "host-groups/hosts", 0, [MEMBERS, FLEET], groups::leave),
     route!("GET" "hosts/host-groups", 0, [LIST, MEMBERS], groups::list_members),
-    route!("POST" "hosts/host-groups", 0, [MEMBERS], groups::join),
-    route!("DELETE" "hosts/host-groups", 0, [MEMBERS], groups::leave),
+    route!("POST" "hosts/host-groups", 0, [MEMBERS, FLEET], groups::join),
+    route!("DELETE" "hosts/host-groups", 0, [MEMBERS, FLEET], groups::leave),
     route!("GET" "connections", 0, [LIST, CONNECTION, ENDPOINTS], connections::list),
-    route!("POST" "connections", 0, [CONNECTION], connections::create),
-    route!("DELETE" "connections", 0, [CONNECTION], connections::delete),
+    route!("POST" "connections", 0, [CONNECTION, FLEET], connections::create),
+    route!("DELETE" "connections", 0, [CONNECTION, FLEET], connections::delete),
     route!("GET" "volumes/performance", 0,
-        [LIST, TOTAL, DESTROYED, NAMES_IDS, HISTORY], usage::volumes_performance),
-    route!("GET" "hosts/space", 0, [LIST, NAMES], usage::hosts_space),
-    route!("GET" "hosts/performance", 0, [LIST, TOTAL, NAMES, HISTORY], usage::hosts_performance),
-    route!("GET" "host-groups/space", 0, [LIST, NAMES], usage::host_groups_space),
+        [BY_OFFSET, TOTAL, DESTROYED, NAMES_IDS, HISTORY], usage::volumes_performance),
+    route!("GET" "hosts/space", 0, [BY_OFFSET, NAMES], usage::hosts_space),
+    route!("GET" "hosts/performance", 0, [BY_OFFSET, TOTAL, NAMES, HISTORY_LATER], usage::hosts_performance),
+    route!("GET" "host-groups/space", 0, [BY_OFFSET, NAMES], usage::host_groups_space),
     route!("GET" "host-groups/performance", 0,
-        [LIST, TOTAL, NAMES, HISTORY], usage::host_groups_performance),
+        [BY_OFFSET, TOTAL, NAMES, HISTORY_LATER], usage::host_groups_performance),
     route!("GET" "pods", 0, [LIST, TOTAL, DESTROYED, NAMES_IDS], pods::list),
-    route!("POST" "pods", 0, [NAMES], pods::create),
-    route!("PATCH" "pods", 0, [NAMES_IDS, DESTROY_CONTENTS], pods::patch),
-    route!("DELETE" "pods", 0, [NAMES_IDS, ERADICATE_CONTENTS], pods::eradicate),
-    route!("GET" "pods/arrays", 0, [LIST, GROUP_MEMBERS], pods::arrays),
-    route!("GET" "pods/space", 0, [LIST, TOTAL, DESTROYED, NAMES_IDS, HISTORY], usage::pods_space),
+    route!("POST" "pods", 0, [NAMES, &[("allow_throttle", 27)], FLEET], pods::create),
+    route!("PATCH" "pods", 0, [NAMES_IDS, DESTROY_CONTENTS, FLEET], pods::patch),
+    route!("DELETE" "pods", 0, [NAMES_IDS, ERADICATE_CONTENTS, FLEET], pods::eradicate),
+    route!("GET" "pods/arrays", 0, [BY_OFFSET, GROUP_MEMBERS], pods::arrays),
+    route!("GET" "pods/space", 0, [BY_OFFSET, TOTAL, DESTROYED, NAMES_IDS, HISTORY], usage::pods_space),
     route!("GET" "pods/performance", 0,
-        [LIST, TOTAL, DESTROYED, NAMES_IDS, HISTORY, &[("protocol", 3), ("protocol_group", 3)]],
+        [BY_OFFSET, TOTAL, DESTROYED, NAMES_IDS, HISTORY, &[("protocol", 3), ("protocol_group", 3)]],
         usage::pods_performance),
     route!("GET" "volume-groups", 0, [LIST, TOTAL, DESTROYED, NAMES_IDS], volume_groups::list),
-    route!("POST" "volume-groups", 0, [NAMES], volume_groups::create),
-    route!("PATCH" "volume-groups", 0, [NAMES_IDS, DESTROY_CONTENTS], volume_groups::patch),
-    route!("DELETE" "volume-groups", 0, [NAMES_IDS, ERADICATE_CONTENTS], volume_groups::eradicate),
+    route!("POST" "volume-groups", 0, [NAMES, FLEET], volume_groups::create),
+    route!("PATCH" "volume-groups", 0, [NAMES_IDS, DESTROY_CONTENTS, FLEET], volume_groups::patch),
+    route!("DELETE" "volume-groups", 0, [NAMES_IDS, ERADICATE_CONTENTS, FLEET], volume_groups::eradicate),
     route!("GET" "volume-groups/space", 0,
-        [LIST, TOTAL, DESTROYED, NAMES_IDS, HISTORY], usage::volume_groups_space),
+        [BY_OFFSET, TOTAL, DESTROYED, NAMES_IDS, HISTORY], usage::volume_groups_space),
     route!("GET" "volume-groups/performance", 0,
-        [LIST, TOTAL, DESTROYED, NAMES_IDS, HISTORY], usage::volume_groups_performance),
+        [BY_OFFSET, TOTAL, DESTROYED, NAMES_IDS, HISTORY], usage::volume_groups_performance),
     route!("GET" "volume-groups/volumes", 0, [LIST, GROUP_MEMBERS], members::of_volume_groups),
     route!("GET" "volumes/volume-groups", 0, [LIST, GROUP_MEMBERS], members::of_volume_groups),
     route!("GET" "protection-groups", 0,
         [LIST, TOTAL, DESTROYED, NAMES, &[("ids", 3)]], members::protection_groups),
     route!("GET" "protection-groups/space", 0,
-        [LIST, DESTROYED, NAMES, &[("ids", 3), ("total_only", 3)]], usage::protection_groups_space),
+        [BY_OFFSET, DESTROYED, NAMES, &[("ids", 3), ("total_only", 3)]], usage::protection_groups_space),
     route!("GET" "protection-groups/volumes", 0,
         [LIST, PROTECTION_MEMBERS, &[("member_destroyed", 3)]], members::volumes),
     route!("GET" "volumes/protection-groups", 0,
@@ -193,16 +236,16 @@ static ROUTES: &[Route] = &[
     route!("GET" "protection-groups/host-groups", 0, [LIST, PROTECTED], members::host_groups),
     route!("GET" "host-groups/protection-groups", 0, [LIST, PROTECTED], members::host_groups),
     route!("GET" "protection-groups/targets", 0, [LIST, PROTECTED], members::targets),
-    route!("GET" "ports/initiators", 0, [LIST, NAMES], initiators::list_initiators),
-    route!("GET" "ports", 0, [LIST, NAMES], array::ports),
+    route!("GET" "ports/initiators", 0, [BY_OFFSET, NAMES], initiators::list_initiators),
+    route!("GET" "ports", 0, [BY_OFFSET, NAMES], array::ports),
     // In 2.26 and not in 2.2; the version in between is not known.
     route!("GET" "network-interfaces", 3, [LIST, NAMES], array::interfaces),
-    route!("GET" "arrays", 0, [LIST], array::arrays),
-    route!("GET" "arrays/space", 0, [LIST, HISTORY], array::space),
+    route!("GET" "arrays", 0, [BY_OFFSET], array::arrays),
+    route!("GET" "arrays/space", 0, [BY_OFFSET, HISTORY], array::space),
     route!("GET" "arrays/performance", 0,
-        [LIST, HISTORY, &[("protocol", 0), ("protocol_group", 0)]], array::performance),
-    route!("GET" "controllers", 2, [LIST, NAMES], array::controllers),
-    route!("GET" "hardware", 0, [LIST, NAMES], array::hardware),
+        [PARTS, HISTORY, &[("protocol", 0), ("protocol_group", 0)]], array::performance),
+    route!("GET" "controllers", 2, [PARTS, &[("continuation_token", 0)], NAMES], array::controllers),
+    route!("GET" "hardware", 0, [PARTS, NAMES], array::hardware),
 ];
 
 /// Finds the call and checks its parameters.
@@ -230,13 +273,7 @@ pub(crate) fn find(method: &str, path: &str, request: &Request) -> Result<&'stat
             None,
         ));
     };
-    let known = |name: &str| {
-        route
-            .params
-            .iter()
-            .flat_map(|params| params.iter())
-            .any(|(param, since)| *param == name && RestVersion(*since) <= version)
-    };
+    let known = |name: &str| route.has_param(name, version);
     match request.params.names().find(|name| !known(name)) {
         None => Ok(route),
         Some(name) => Err(Refusal::new(

@@ -105,9 +105,13 @@ pub(super) fn listed<'a, T: Record + Destroyable>(
     }
 }
 
-/// Snapshots by `names` or `ids`.
-pub(super) fn snapshots(core: &Core, request: &Request) -> Result<Option<Chosen>, Refusal> {
-    by_names_or_ids(request, ("names", "ids"), |wanted, by_id| {
+/// Snapshots by two parameters such as `names` and `ids`.
+pub(super) fn snapshots(
+    core: &Core,
+    request: &Request,
+    params: (&'static str, &'static str),
+) -> Result<Option<Chosen>, Refusal> {
+    by_names_or_ids(request, params, |wanted, by_id| {
         choose(Kind::Snapshot, wanted, |name| {
             let found = if by_id {
                 core.state.snapshots.by_id(name)
@@ -147,6 +151,19 @@ pub(super) fn groups(
         core.state.groups.by_name(name).map(|group| group.sequence)
     })
     .map(Some)
+}
+
+/// `destroyed` of what is never destroyed: asked for what is, nothing is chosen.
+pub(super) fn live_only(
+    request: &Request,
+    chosen: Option<Chosen>,
+) -> Result<Option<Chosen>, Refusal> {
+    let destroyed = request.params.flag("destroyed")?;
+    Ok(if destroyed == Some(true) {
+        Some(Chosen::new())
+    } else {
+        chosen
+    })
 }
 
 /// For calls that must say what they are about.

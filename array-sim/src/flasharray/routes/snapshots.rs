@@ -35,7 +35,7 @@ pub(super) fn list(core: &mut Core, request: &Request) -> Result<Reply, Refusal>
             .as_ref()
             .is_none_or(|sources| sources.contains(&snapshot.volume))
     };
-    let records = match select::snapshots(core, request)? {
+    let records = match select::snapshots(core, request, select::NAMES_IDS)? {
         Some(mut chosen) => {
             chosen.sort_unstable();
             let chosen = chosen.iter().filter_map(|at| core.state.snapshots.get(*at));
@@ -83,7 +83,10 @@ pub(super) fn create(core: &mut Core, request: &Request) -> Result<Reply, Refusa
 /// PATCH `/volume-snapshots`: a new suffix (`name`), destroy, recover. Documented; that `name` is
 /// the suffix alone is observed too.
 pub(super) fn patch(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
-    let chosen = select::required(select::snapshots(core, request)?, "names")?;
+    let chosen = select::required(
+        select::snapshots(core, request, select::NAMES_IDS)?,
+        "names",
+    )?;
     let body: PatchBody = request.body()?;
     let patch = SnapshotPatch {
         name: body.name,
@@ -98,7 +101,10 @@ pub(super) fn patch(core: &mut Core, request: &Request) -> Result<Reply, Refusal
 
 /// DELETE `/volume-snapshots`: eradicates what is destroyed. Documented.
 pub(super) fn eradicate(core: &mut Core, request: &Request) -> Result<Reply, Refusal> {
-    let chosen = select::required(select::snapshots(core, request)?, "names")?;
+    let chosen = select::required(
+        select::snapshots(core, request, select::NAMES_IDS)?,
+        "names",
+    )?;
     let plan = core
         .state
         .plan_eradicate_snapshots(&core.rules(), &chosen)?;

@@ -34,7 +34,7 @@ pub(crate) use refusal::{ErrorItem, Kind, Refusal};
 pub(crate) use rules::{BANDWIDTH_LIMIT, IOPS_LIMIT, MAX_LUN, Rules};
 pub use rules::{Limits, OnDestroy, SpaceLeft};
 pub(crate) use snapshots::{NewSnapshots, SnapshotPatch};
-pub(crate) use tags::TagInput;
+pub(crate) use tags::{TagInput, Tagged};
 pub(crate) use volumes::{NewVolumes, SourceReference, VolumePatch};
 
 pub(crate) use table::{Record, Table};

@@ -66,6 +66,15 @@ impl Refusal {
         Self::new("Volume has been destroyed.", Some(name))
     }
 
+    /// Observed: destroying. Assumed: every other change of a destroyed snapshot.
+    pub(crate) fn snapshot_destroyed(name: &str) -> Self {
+        Self::new(
+            "Volume snapshot has been destroyed. It can be recovered by purevol recover and \
+             eradicated by purevol eradicate.",
+            Some(name),
+        )
+    }
+
     /// Observed: "limit reached" is what clients look for.
     pub(crate) fn limit(kind: &str) -> Self {
         Self::new(format!("{kind} limit reached."), None)

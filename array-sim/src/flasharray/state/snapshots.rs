@@ -168,13 +168,7 @@ impl State {
         patch: &SnapshotPatch,
     ) -> Result<Snapshot, Refusal> {
         let name = self.snapshot_name(snapshot);
-        let gone = || {
-            Refusal::new(
-                "Volume snapshot has been destroyed. It can be recovered by purevol recover and \
-                 eradicated by purevol eradicate.",
-                Some(&name),
-            )
-        };
+        let gone = || Refusal::snapshot_destroyed(&name);
         let mut changed = snapshot.clone();
         match patch.destroyed {
             Some(true) if snapshot.destroyed.is_some() => return Err(gone()),

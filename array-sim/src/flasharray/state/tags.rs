@@ -1,10 +1,11 @@
-//! Tags of volumes: upsert and delete.
+//! Tags of volumes and snapshots: upsert and delete.
 
 use super::State;
 use super::change::{Change, Plan};
-use super::model::Tag;
+use super::model::{Snapshot, Tag, Volume};
 use super::refusal::Refusal;
 use super::rules::{MAX_TAG_KEY, MAX_TAG_VALUE, Rules};
+use super::table::{Record, Table};
 
 /// One element of PUT `/volumes/tags/batch`.
 #[derive(Debug, Clone)]
@@ -15,66 +16,120 @@ pub(crate) struct TagInput {
     pub(crate) copyable: Option<bool>,
 }
 
+/// What can have tags.
+pub(crate) trait Tagged: Record + Clone {
+    fn table(state: &State) -> &Table<Self>;
+    fn tags(&self) -> &Vec<Tag>;
+    fn tags_mut(&mut self) -> &mut Vec<Tag>;
+    fn change(self) -> Change;
+    fn name(&self, state: &State) -> String;
+    /// Assumed: what is destroyed cannot be tagged.
+    fn check_live(&self, state: &State) -> Result<(), Refusal>;
+}
+
+impl Tagged for Volume {
+    fn table(state: &State) -> &Table<Self> {
+        &state.volumes
+    }
+    fn tags(&self) -> &Vec<Tag> {
+        &self.tags
+    }
+    fn tags_mut(&mut self) -> &mut Vec<Tag> {
+        &mut self.tags
+    }
+    fn change(self) -> Change {
+        Change::Volume(self)
+    }
+    fn name(&self, _: &State) -> String {
+        self.name.clone()
+    }
+    fn check_live(&self, _: &State) -> Result<(), Refusal> {
+        if self.destroyed.is_some() {
+            return Err(Refusal::volume_destroyed(&self.name));
+        }
+        Ok(())
+    }
+}
+
+impl Tagged for Snapshot {
+    fn table(state: &State) -> &Table<Self> {
+        &state.snapshots
+    }
+    fn tags(&self) -> &Vec<Tag> {
+        &self.tags
+    }
+    fn tags_mut(&mut self) -> &mut Vec<Tag> {
+        &mut self.tags
+    }
+    fn change(self) -> Change {
+        Change::Snapshot(self)
+    }
+    fn name(&self, state: &State) -> String {
+        state.snapshot_name(self)
+    }
+    fn check_live(&self, state: &State) -> Result<(), Refusal> {
+        if self.destroyed.is_some() {
+            return Err(Refusal::snapshot_destroyed(&state.snapshot_name(self)));
+        }
+        Ok(())
+    }
+}
+
 impl State {
-    /// Sets every tag on every volume; what is not given falls back to the defaults, also for a
+    /// Sets every tag on every object; what is not given falls back to the defaults, also for a
     /// tag that exists (assumed).
-    pub(crate) fn plan_put_tags(
+    pub(crate) fn plan_put_tags<T: Tagged>(
         &self,
         rules: &Rules,
-        volumes: &[u64],
+        objects: &[u64],
         tags: &[TagInput],
     ) -> Result<Plan, Refusal> {
         let tags = checked_tags(rules, tags)?;
         let mut plan = Plan::new(self);
         let mut refusals = Vec::new();
-        for sequence in volumes {
-            let Some(volume) = self.volumes.get(*sequence) else {
-                continue;
-            };
-            if volume.destroyed.is_some() {
-                refusals.push(Refusal::volume_destroyed(&volume.name));
+        for object in objects.iter().filter_map(|at| T::table(self).get(*at)) {
+            if let Err(refusal) = object.check_live(self) {
+                refusals.push(refusal);
                 continue;
             }
-            let mut changed = volume.clone();
-            put_tags(&mut changed.tags, &tags);
-            if changed.tags.len() > rules.limits.tags_per_volume {
+            let mut changed = object.clone();
+            put_tags(changed.tags_mut(), &tags);
+            if changed.tags().len() > rules.limits.tags_per_volume {
                 refusals.push(Refusal::limit("Tag"));
             }
-            plan.changes.push(Change::Volume(changed));
-            plan.touched.push(*sequence);
+            plan.touched.push(object.sequence());
+            plan.changes.push(changed.change());
         }
         Refusal::all(refusals).map_or(Ok(plan), Err)
     }
 
-    /// Removes tags of one namespace. A key that a volume does not have is a refusal (assumed).
-    pub(crate) fn plan_delete_tags(
+    /// Removes tags of one namespace. A key that an object does not have is a refusal (assumed).
+    pub(crate) fn plan_delete_tags<T: Tagged>(
         &self,
-        volumes: &[u64],
+        objects: &[u64],
         namespace: &str,
         keys: &[String],
     ) -> Result<Plan, Refusal> {
         let mut plan = Plan::new(self);
         let mut refusals = Vec::new();
-        for volume in volumes.iter().filter_map(|at| self.volumes.get(*at)) {
-            if volume.destroyed.is_some() {
-                refusals.push(Refusal::volume_destroyed(&volume.name));
+        for object in objects.iter().filter_map(|at| T::table(self).get(*at)) {
+            if let Err(refusal) = object.check_live(self) {
+                refusals.push(refusal);
                 continue;
             }
-            let has = |key: &&String| {
-                volume
-                    .tags
-                    .iter()
-                    .any(|tag| tag.namespace == namespace && tag.key == **key)
+            let has = |key: &String| {
+                let is = |tag: &Tag| tag.namespace == namespace && tag.key == *key;
+                object.tags().iter().any(is)
             };
-            if keys.iter().any(|key| !has(&key)) {
-                refusals.push(Refusal::new("Tag does not exist.", Some(&volume.name)));
+            if !keys.iter().all(has) {
+                let name = object.name(self);
+                refusals.push(Refusal::new("Tag does not exist.", Some(&name)));
                 continue;
             }
-            let mut changed = volume.clone();
-            changed
-                .tags
-                .retain(|tag| tag.namespace != namespace || !keys.contains(&tag.key));
-            plan.changes.push(Change::Volume(changed));
+            let mut changed = object.clone();
+            let keep = |tag: &Tag| tag.namespace != namespace || !keys.contains(&tag.key);
+            changed.tags_mut().retain(keep);
+            plan.changes.push(changed.change());
         }
         Refusal::all(refusals).map_or(Ok(plan), Err)
     }

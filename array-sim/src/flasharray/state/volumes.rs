@@ -178,7 +178,7 @@ impl State {
             serial: snapshot.serial.clone(),
             provisioned: snapshot.provisioned,
             origin: origin_of(volume),
-            tags: snapshot.tags.clone(),
+            tags: copyable(&snapshot.tags),
         })
     }
 

@@ -19,7 +19,7 @@ pub(crate) use protection::{PROTECTION_GROUP, protection_group};
 pub(crate) use snapshots::SnapshotRow;
 pub(crate) use space::{ARRAY_SPACE, Usage, space};
 pub(crate) use tags::TagRow;
-pub(crate) use volumes::{VolumeRow, VolumeSpaceRow};
+pub(crate) use volumes::{VolumeRow, VolumeSpaceRow, context};
 
 use serde_json::{Value, json};
 

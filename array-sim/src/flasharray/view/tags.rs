@@ -1,14 +1,17 @@
-//! A line of `/volumes/tags`.
+//! A line of `/volumes/tags` and `/volume-snapshots/tags`.
 
 use serde_json::{Value, json};
 
 use super::place;
-use crate::flasharray::state::{Tag, Volume};
+use crate::flasharray::state::Tag;
 use crate::query::{Field, Row};
 
 #[derive(Debug)]
 pub(crate) struct TagRow<'a> {
-    pub(crate) volume: &'a Volume,
+    /// Of the tagged object.
+    pub(crate) sequence: u64,
+    pub(crate) id: &'a str,
+    pub(crate) name: String,
     pub(crate) tag: &'a Tag,
 }
 
@@ -28,15 +31,15 @@ impl Row for TagRow<'_> {
             "value" => Field::text(&self.tag.value),
             "namespace" => Field::text(&self.tag.namespace),
             "copyable" => Field::Bool(self.tag.copyable),
-            "resource.id" => Field::text(&self.volume.id),
-            "resource.name" => Field::text(&self.volume.name),
+            "resource.id" => Field::text(self.id),
+            "resource.name" => Field::text(&self.name),
             _ => Field::Null,
         }
     }
 
     fn place(&self) -> String {
         place(
-            self.volume.sequence,
+            self.sequence,
             &format!("{}\0{}", self.tag.namespace, self.tag.key),
         )
     }
@@ -46,7 +49,7 @@ impl Row for TagRow<'_> {
             "copyable": self.tag.copyable,
             "key": self.tag.key,
             "namespace": self.tag.namespace,
-            "resource": { "id": self.volume.id, "name": self.volume.name },
+            "resource": { "id": self.id, "name": self.name },
             "value": self.tag.value,
         })
     }

@@ -6,6 +6,10 @@ use proptest::prelude::*;
 use super::names::{check_suffix, check_volume_name, normal_wwn};
 use super::*;
 
+mod containers;
+
+use containers::{check_containers, plan_container};
+
 fn rules() -> Rules {
     Rules {
         limits: Limits::default(),
@@ -162,6 +166,14 @@ enum Step {
     Disconnect(u8, u8),
     Snapshot(u8),
     DeleteHost(u8),
+    Pod(u8),
+    Group(u8, Option<u8>),
+    /// Destroy, recover or eradicate, each with its contents.
+    PodEnd(u8, u8),
+    GroupEnd(u8, u8),
+    RenamePod(u8, u8),
+    /// Into a pod or a group, by place in the list of them, or out.
+    MoveTo(u8, Option<u8>, bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -177,12 +189,28 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(a, b, lun)| Step::Connect(a, b, lun)),
         (id.clone(), id.clone()).prop_map(|(a, b)| Step::Disconnect(a, b)),
         id.clone().prop_map(Step::Snapshot),
-        id.prop_map(Step::DeleteHost),
+        id.clone().prop_map(Step::DeleteHost),
+        id.clone().prop_map(Step::Pod),
+        (id.clone(), proptest::option::of(id.clone())).prop_map(|(a, b)| Step::Group(a, b)),
+        (id.clone(), 0..3_u8).prop_map(|(a, b)| Step::PodEnd(a, b)),
+        (id.clone(), 0..3_u8).prop_map(|(a, b)| Step::GroupEnd(a, b)),
+        (id.clone(), id.clone()).prop_map(|(a, b)| Step::RenamePod(a, b)),
+        (id.clone(), proptest::option::of(id), any::<bool>())
+            .prop_map(|(a, b, pod)| Step::MoveTo(a, b, pod)),
     ]
 }
 
 fn plan(state: &State, step: &Step) -> Option<Plan> {
-    let volume = |at: &u8| state.volumes.by_name(&format!("v{at}")).map(|v| v.sequence);
+    // Wherever it is: in a pod, in a group or in neither.
+    let find = |at: &u8| {
+        let short = format!("v{at}");
+        let is = |volume: &&Volume| {
+            let last = volume.name.rsplit([':', '/']).next();
+            last.is_some_and(|last| last.eq_ignore_ascii_case(&short))
+        };
+        state.volumes.iter().find(is)
+    };
+    let volume = |at: &u8| find(at).map(|v| v.sequence);
     let host = |at: &u8| state.hosts.by_name(&format!("h{at}")).map(|h| h.sequence);
     let rules = &rules();
     let destroy = |at: &u8, destroyed| {
@@ -212,7 +240,11 @@ fn plan(state: &State, step: &Step) -> Option<Plan> {
         Step::Eradicate(at) => state.plan_eradicate_volumes(rules, &[volume(at)?]).ok(),
         Step::Rename(from, to) => {
             let patch = VolumePatch {
-                name: Some(format!("v{to}")),
+                name: Some({
+                    let name = &find(from)?.name;
+                    let prefix = name.strip_suffix(name.rsplit([':', '/']).next()?)?;
+                    format!("{prefix}v{to}")
+                }),
                 ..VolumePatch::default()
             };
             state
@@ -242,10 +274,12 @@ fn plan(state: &State, step: &Step) -> Option<Plan> {
             state.plan_snapshots(rules, &new).ok()
         }
         Step::DeleteHost(at) => state.plan_delete_hosts(&[host(at)?]).ok(),
+        other => plan_container(state, other, &volume),
     }
 }
 
 fn check(state: &State) {
+    check_containers(state);
     let mut names = std::collections::HashSet::new();
     let mut serials = std::collections::HashSet::new();
     for volume in state.volumes.iter() {
@@ -303,4 +337,11 @@ proptest! {
         prop_assert_eq!(compacted.as_changes(), state.as_changes());
         prop_assert_eq!(compacted.next_serial(), state.next_serial());
     }
+}
+
+#[test]
+fn a_journal_from_before_containers_can_be_read() {
+    let line = r#"{"at_ms":1,"eradicate_at_ms":2,"with_volume":false}"#;
+    let destroyed: Destroyed = serde_json::from_str(line).unwrap();
+    assert!(!destroyed.with_container);
 }

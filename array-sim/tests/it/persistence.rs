@@ -18,6 +18,27 @@ async fn start(folder: &std::path::Path) -> Simulator {
         .unwrap()
 }
 
+/// A destroyed pod with a group and a volume, a group alone, and a tag of the snapshot `w.s`.
+async fn containers(client: &Client) {
+    client.post("pods?names=p", json!({})).await.done();
+    for name in ["g", "p%3A%3Ag"] {
+        let path = format!("volume-groups?names={name}");
+        client.post(&path, json!({})).await.done();
+    }
+    client
+        .post("volumes?names=p%3A%3Ag%2Fv", json!({}))
+        .await
+        .done();
+    let path = "pods?names=p&destroy_contents=true";
+    client
+        .patch(path, json!({ "destroyed": true }))
+        .await
+        .done();
+    let tags = json!([{ "key": "k", "value": "v" }]);
+    let path = "volume-snapshots/tags/batch?resource_names=w.s";
+    client.send("PUT", path, Some(tags)).await.done();
+}
+
 #[tokio::test]
 async fn a_killed_array_comes_back_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
@@ -46,23 +67,7 @@ async fn a_killed_array_comes_back_as_it_was() {
         .await
         .done();
     client.destroy("gone").await.done();
-    client.post("pods?names=p", json!({})).await.done();
-    for name in ["g", "p%3A%3Ag"] {
-        let path = format!("volume-groups?names={name}");
-        client.post(&path, json!({})).await.done();
-    }
-    client
-        .post("volumes?names=p%3A%3Ag%2Fv", json!({}))
-        .await
-        .done();
-    let path = "pods?names=p&destroy_contents=true";
-    client
-        .patch(path, json!({ "destroyed": true }))
-        .await
-        .done();
-    let tags = json!([{ "key": "k", "value": "v" }]);
-    let path = "volume-snapshots/tags/batch?resource_names=w.s";
-    client.send("PUT", path, Some(tags)).await.done();
+    containers(&client).await;
     std::fs::write(array.data_file(&array.volumes()[0].serial), b"bytes").unwrap();
     let before = (
         array.volumes(),

@@ -13,6 +13,7 @@ mod paging;
 mod persistence;
 mod program;
 mod protection;
+mod readme;
 mod sessions;
 mod snapshots;
 mod tags;

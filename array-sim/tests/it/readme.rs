@@ -1,6 +1,5 @@
 //! The commands of the README, run by a shell as they stand there.
 #![expect(
-    clippy::unwrap_used,
     clippy::disallowed_methods,
     reason = "support of tests: runs what a reader would run"
 )]

@@ -215,8 +215,10 @@ pub fn sweep(folder: &Path) -> Vec<String> {
     failures
 }
 
-/// Unmounts a loop device wherever it is mounted and detaches it.
-fn release(device: &Path, folder: &Path) -> Vec<String> {
+/// Unmounts a loop device wherever this namespace sees it mounted, and detaches it; its log goes into
+/// the folder. Returns what failed.
+#[must_use]
+pub fn release(device: &Path, folder: &Path) -> Vec<String> {
     let mut failures = Vec::new();
     let name = device.to_string_lossy();
     for mount in mounts()

@@ -34,7 +34,7 @@ const TURN: Duration = Duration::from_secs(30 * 60);
 
 /// One world at a time on this machine. A Docker engine asks every plugin that has a socket in the
 /// one folder for them, and waits 15 s for each that another test has just ended.
-async fn alone() -> File {
+pub(crate) async fn alone() -> File {
     let path = std::env::temp_dir().join("fairlead-docker-tests.lock");
     let options = OpenOptions::new().create(true).append(true).open(&path);
     let file = options.unwrap();

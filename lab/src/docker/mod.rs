@@ -23,7 +23,9 @@
 
 mod engine;
 mod image;
+mod registry;
 mod turn;
 
 pub use engine::Engine;
 pub(crate) use engine::is_engine_root;
+pub use registry::Registry;

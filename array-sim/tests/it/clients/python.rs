@@ -48,14 +48,23 @@ pub(super) fn environment(scripts: &Path) -> Result<PathBuf, String> {
     // Held until this function returns: another test, or another cargo, waits and finds it ready.
     let _lock = lock(&cache.join(format!("clients-{key}.lock")))?;
     if !folder.exists() {
-        // Only what is whole gets the name; what a kill left behind is begun anew.
-        let partial = cache.join(format!("clients-{key}.partial"));
-        drop(fs::remove_dir_all(&partial));
+        // Only what is whole gets the name. What a kill left behind is begun anew, in a folder of
+        // its own: the killed run's pip may be at work still.
+        sweep(cache, &format!("clients-{key}.partial"));
+        let partial = cache.join(format!("clients-{key}.partial-{}", std::process::id()));
         install(&partial, scripts)?;
         trim(&partial);
         fs::rename(&partial, &folder).unwrap();
     }
     Ok(folder.join("bin/python"))
+}
+
+fn sweep(cache: &Path, prefix: &str) {
+    for entry in fs::read_dir(cache).unwrap().map(Result::unwrap) {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            drop(fs::remove_dir_all(entry.path()));
+        }
+    }
 }
 
 fn lock(path: &Path) -> Result<File, String> {
@@ -105,7 +114,10 @@ fn pip(folder: &Path, options: &[&str], requirements: &Path) -> Result<(), Strin
     if installed.success {
         Ok(())
     } else {
-        Err(told("pip install", &installed))
+        Err(told(
+            "pip install, which needs a package index,",
+            &installed,
+        ))
     }
 }
 

@@ -15,7 +15,7 @@ import traceback
 from harness import Run
 
 AREAS = ["array", "volumes", "listing", "snapshots", "tags", "hosts", "containers", "performance",
-         "sessions"]
+         "fleet", "sessions"]
 
 
 def main():

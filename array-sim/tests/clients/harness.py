@@ -36,17 +36,20 @@ USED_WITHOUT_GUARD = {
         "serial": 0, "source.name": 0, "source.id": 0, "space.snapshots": 0, "context.name": 38,
     },
     "volumes/space": {"id": 0, "name": 0, "space.unique": 0, "space.total_physical": 0},
-    "volumes/tags": {"key": 0, "value": 0, "namespace": 0, "copyable": 0, "resource.name": 0},
+    "volumes/tags": {"key": 0, "value": 0, "namespace": 0, "copyable": 0, "resource.name": 0,
+                     "context.name": 38},
     "hosts": {
         "name": 0, "iqns": 0, "wwns": 0, "nqns": 0, "chap": 0, "connection_count": 0,
         "host_group": 0, "is_local": 0, "space.total_provisioned": 0, "preferred_arrays": 0,
         "port_connectivity.status": 0, "port_connectivity.details": 0, "vlan": 16,
-        "destroyed": 27, "qos": 27,
+        "destroyed": 27, "qos": 27, "context.name": 38,
     },
-    "host-groups": {"name": 0, "connection_count": 0, "host_count": 0, "is_local": 0, "space": 0},
+    "host-groups": {"name": 0, "connection_count": 0, "host_count": 0, "is_local": 0, "space": 0,
+                    "context.name": 38},
     "hosts/host-groups": {"group.name": 0, "member.name": 0},
     "host-groups/hosts": {"group.name": 0, "member.name": 0},
-    "connections": {"host": 0, "host_group": 0, "volume.id": 0, "volume.name": 0},
+    "connections": {"host": 0, "host_group": 0, "volume.id": 0, "volume.name": 0,
+                    "context.name": 38},
     "arrays": {
         "id": 0, "name": 0, "os": 0, "version": 0, "capacity": 0, "idle_timeout": 0,
         "space.total_physical": 0, "eradication_config.eradication_delay": 26,
@@ -71,17 +74,17 @@ USED_WITHOUT_GUARD = {
     "pods": {
         "id": 0, "name": 0, "destroyed": 0, "arrays": 0, "array_count": 26, "promotion_status": 0,
         "requested_promotion_state": 0, "mediator": 0, "space": 0, "source": 0,
-        "link_source_count": 0, "link_target_count": 0,
+        "link_source_count": 0, "link_target_count": 0, "context.name": 38,
     },
     "volume-groups": {
         "id": 0, "name": 0, "destroyed": 0, "volume_count": 0, "space": 0, "qos": 0,
-        "priority_adjustment.priority_adjustment_operator": 11,
+        "priority_adjustment.priority_adjustment_operator": 11, "context.name": 38,
     },
     "protection-groups": {
         "name": 0, "destroyed": 0, "host_count": 0, "host_group_count": 0, "volume_count": 0,
         "target_count": 0, "is_local": 0, "pod": 0, "source": 0, "snapshot_schedule.enabled": 0,
         "replication_schedule.enabled": 0, "source_retention": 0, "target_retention": 0,
-        "space": 0,
+        "space": 0, "context.name": 38,
     },
 }
 

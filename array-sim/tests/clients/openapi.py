@@ -153,7 +153,7 @@ class Check:
             operation = document.operation(call["method"], call["path"])
         except KeyError:
             operation = None
-        if call["status"] != 200:
+        if call["status"] not in (200, 207):
             self.refusal(version, call)
         elif operation is None:
             self.wrong(version, call, "is served and not in the document")
@@ -182,10 +182,10 @@ class Check:
         for name, _ in urllib.parse.parse_qsl(call["query"], keep_blank_values=True):
             if name not in known:
                 self.wrong(version, call, f"accepts the unknown parameter {name}")
-        validator = document.validator(call["method"], call["path"], 200)
+        validator = document.validator(call["method"], call["path"], call["status"])
         if validator is None:
             if call["answer"]:
-                self.wrong(version, call, "has a body, and none is documented")
+                self.wrong(version, call, f"{call['status']} with a body that is not documented")
             return
         key = (call["method"], call["path"], call["answer"])
         if key in self.seen:

@@ -137,6 +137,24 @@ const ENDPOINTS: &[Param] = &[("protocol_endpoint_names", 0), ("protocol_endpoin
 const FLEET: &[Param] = &[("context_names", 38)];
 /// Hosts and host groups of realms only; in 2.50 and not in 2.26, in between is not known.
 const REALM_DESTROYED: &[Param] = &[("destroyed", 27)];
+/// As with those.
+const REALMS: &[Param] = &[
+    ("from_member_ids", 27),
+    ("from_member_names", 27),
+    ("to_member_ids", 27),
+    ("to_member_names", 27),
+];
+const RESOURCE_ACCESS: &[Param] = &[("modify_resource_access", 27)];
+const MOVE_WITH: &[Param] = &[
+    ("move_with_host_names", 27),
+    ("move_with_host_group_names", 27),
+];
+const PROMOTION: &[Param] = &[
+    ("abort_quiesce", 0),
+    ("promote_from", 0),
+    ("quiesce", 0),
+    ("skip_quiesce", 0),
+];
 /// In 2.26 and not in 2.2; the version in between is not known.
 const HISTORY_LATER: &[Param] = &[("start_time", 3), ("end_time", 3), ("resolution", 3)];
 
@@ -182,11 +200,11 @@ static ROUTES: &[Route] = &[
     route!("PUT" "volume-snapshots/tags/batch", 2, [RESOURCES, FLEET], tags::put_snapshots),
     route!("GET" "hosts", 0, [LIST, NAMES, REALM_DESTROYED], hosts::list),
     route!("POST" "hosts", 0, [NAMES, FLEET], hosts::create),
-    route!("PATCH" "hosts", 0, [NAMES, FLEET], hosts::patch),
+    route!("PATCH" "hosts", 0, [NAMES, REALMS, RESOURCE_ACCESS, FLEET], hosts::patch),
     route!("DELETE" "hosts", 0, [NAMES, FLEET], hosts::delete),
     route!("GET" "host-groups", 0, [LIST, NAMES, REALM_DESTROYED], groups::list),
     route!("POST" "host-groups", 0, [NAMES, FLEET], groups::create),
-    route!("PATCH" "host-groups", 0, [NAMES, FLEET], groups::patch),
+    route!("PATCH" "host-groups", 0, [NAMES, REALMS, RESOURCE_ACCESS, FLEET], groups::patch),
     route!("DELETE" "host-groups", 0, [NAMES, FLEET], groups::delete),
     route!("GET" "host-groups/hosts", 0, [LIST, MEMBERS], groups::list_members),
     route!("POST" "host-groups/hosts", 0, [MEMBERS, FLEET], groups::join),
@@ -206,7 +224,8 @@ static ROUTES: &[Route] = &[
         [BY_OFFSET, TOTAL, NAMES, HISTORY_LATER], usage::host_groups_performance),
     route!("GET" "pods", 0, [LIST, TOTAL, DESTROYED, NAMES_IDS], pods::list),
     route!("POST" "pods", 0, [NAMES, &[("allow_throttle", 27)], FLEET], pods::create),
-    route!("PATCH" "pods", 0, [NAMES_IDS, DESTROY_CONTENTS, FLEET], pods::patch),
+    route!("PATCH" "pods", 0,
+        [NAMES_IDS, DESTROY_CONTENTS, PROMOTION, REALMS, MOVE_WITH, FLEET], pods::patch),
     route!("DELETE" "pods", 0, [NAMES_IDS, ERADICATE_CONTENTS, FLEET], pods::eradicate),
     route!("GET" "pods/arrays", 0, [BY_OFFSET, GROUP_MEMBERS], pods::arrays),
     route!("GET" "pods/space", 0, [BY_OFFSET, TOTAL, DESTROYED, NAMES_IDS, HISTORY], usage::pods_space),
@@ -227,15 +246,18 @@ static ROUTES: &[Route] = &[
         [LIST, TOTAL, DESTROYED, NAMES, &[("ids", 3)]], members::protection_groups),
     route!("GET" "protection-groups/space", 0,
         [BY_OFFSET, DESTROYED, NAMES, &[("ids", 3), ("total_only", 3)]], usage::protection_groups_space),
+    // No group here is another array's: there are no remote members to include.
     route!("GET" "protection-groups/volumes", 0,
-        [LIST, PROTECTION_MEMBERS, &[("member_destroyed", 3)]], members::volumes),
+        [LIST, PROTECTION_MEMBERS, &[("member_destroyed", 3), ("include_remote", 27)]],
+        members::volumes),
     route!("GET" "volumes/protection-groups", 0,
         [LIST, PROTECTION_MEMBERS, &[("member_destroyed", 3)]], members::volumes),
     route!("GET" "protection-groups/hosts", 0, [LIST, PROTECTED], members::hosts),
     route!("GET" "hosts/protection-groups", 0, [LIST, PROTECTED], members::hosts),
     route!("GET" "protection-groups/host-groups", 0, [LIST, PROTECTED], members::host_groups),
     route!("GET" "host-groups/protection-groups", 0, [LIST, PROTECTED], members::host_groups),
-    route!("GET" "protection-groups/targets", 0, [LIST, PROTECTED], members::targets),
+    route!("GET" "protection-groups/targets", 0,
+        [LIST, PROTECTED, &[("member_ids", 27)]], members::targets),
     route!("GET" "ports/initiators", 0, [BY_OFFSET, NAMES], initiators::list_initiators),
     route!("GET" "ports", 0, [BY_OFFSET, NAMES], array::ports),
     // In 2.26 and not in 2.2; the version in between is not known.

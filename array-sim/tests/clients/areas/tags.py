@@ -29,6 +29,7 @@ def run(run):
     found = run.names(client.get_volumes(filter="tags('owner','you')"))
     run.same(found, VOLUMES[:1], "volumes by tag")
     copies(run)
+    snapshots(run, tag)
     refusals(run, put, tag)
     deleted = client.delete_volumes_tags(
         resource_names=VOLUMES[:1], keys=["owner"], namespaces=["mine"])
@@ -46,6 +47,22 @@ def copies(run):
     run.one(client.post_volumes(names=["tagged-copy"], volume=source))
     tags = run.ok(client.get_volumes_tags(resource_names=["tagged-copy"]))
     run.same([(item.key, item.value) for item in tags], [("tier", "gold")])
+
+
+def snapshots(run, tag):
+    """A snapshot has the copyable tags of its moment, and takes some of its own."""
+    client = run.client
+    run.one(client.post_volume_snapshots(
+        source_names=VOLUMES[:1], volume_snapshot=run.model("VolumeSnapshotPost", suffix="tags")))
+    name = f"{VOLUMES[0]}.tags"
+    read = lambda: sorted((item.key, item.value, item.resource.name)
+                          for item in run.ok(client.get_volume_snapshots_tags(resource_names=[name])))
+    run.same(read(), [("tier", "gold", name)])
+    run.ok(client.put_volume_snapshots_tags_batch(resource_names=[name], tag=[tag("kept", "1")]))
+    run.same(read(), [("kept", "1", name), ("tier", "gold", name)])
+    run.ok(client.delete_volume_snapshots_tags(
+        resource_names=[name], keys=["kept"], namespaces=["default"]))
+    run.same(len(read()), 1)
 
 
 def refusals(run, put, tag):

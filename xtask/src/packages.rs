@@ -81,16 +81,24 @@ const HOST: &[Package] = &[
 ];
 
 /// For the tests alone.
-const TESTS: &[Package] = &[Package {
-    names: &["python3-venv"],
-    programs: &["python3"],
-    // Debian's python3 comes without what makes a virtual environment
-    trial: &[
-        "-c",
-        "import importlib.util as i, sys; sys.exit(i.find_spec('ensurepip') is None)",
-    ],
-    why: "the vendor's Python client, which reads the simulator's answers",
-}];
+const TESTS: &[Package] = &[
+    Package {
+        names: &["python3-venv"],
+        programs: &["python3"],
+        // Debian's python3 comes without what makes a virtual environment
+        trial: &[
+            "-c",
+            "import importlib.util as i, sys; sys.exit(i.find_spec('ensurepip') is None)",
+        ],
+        why: "the vendor's Python client, which reads the simulator's answers",
+    },
+    Package {
+        names: &["curl"],
+        programs: &["curl"],
+        trial: &[],
+        why: "the commands of the simulator's README",
+    },
+];
 
 /// For packaging the plugin: what goes into it, and what looks at that.
 const PLUGIN: &[Package] = &[

@@ -9,6 +9,7 @@ mod faults;
 mod figures;
 mod hosts;
 mod limits;
+mod listings;
 mod paging;
 mod persistence;
 mod program;

@@ -323,7 +323,8 @@ impl Engine {
     /// When the host's ledger cannot be read.
     pub async fn start(&self) -> Result<()> {
         for held in self.shared.attacher.intentions().await? {
-            self.shared.doubts.seen(held);
+            // The process that wrote it down may have died with the request on its way.
+            self.shared.doubts.publish_may_come(held);
         }
         // So that what is in use counts as mounted from the first call on. What it lets go is told
         // by the round that follows in the background, as is its failure.

@@ -24,3 +24,37 @@ async fn every_operation_survives_a_crash_at_every_step() {
     })
     .await;
 }
+
+/// The second node is a plugin with a host name, a state folder and so a LUN folder of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_node_goes_on_where_the_first_one_died() {
+    if !lab::environment::long() {
+        return;
+    }
+    let alone = [Operation::Get, Operation::List];
+    let mut operations = Operation::ALL.to_vec();
+    operations.retain(|operation| !alone.contains(operation));
+    sweep::run(Sweep {
+        operations,
+        filesystem: "ext4",
+        next: Next::Other,
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn xfs_survives_them_too() {
+    if !lab::environment::long() {
+        return;
+    }
+    sweep::run(Sweep {
+        operations: vec![
+            Operation::MountNew,
+            Operation::MountExisting,
+            Operation::UnmountLast,
+        ],
+        filesystem: "xfs",
+        next: Next::Same,
+    })
+    .await;
+}

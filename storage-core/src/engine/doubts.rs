@@ -1,10 +1,11 @@
 //! Connections that may exist at an array without this host using them.
 //!
 //! A publish whose answer was lost, or a process that died between publish and the ledger's record
-//! of the attachment (the host's intentions tell which), may have left this host connected. Nothing is mounted then, and the connection would
-//! keep every other host out. Each is taken away in its volume's line, unless the volume turns
-//! out to be attached by then; after a lost answer it is looked at again for a while, as the
-//! request itself may be executed late.
+//! of the attachment (the host's intentions tell which), may have left this host connected. Nothing
+//! is mounted then, and the connection would keep every other host out. Each is taken away in its
+//! volume's line, unless the volume is attached at that moment. It is looked at again for a while, as
+//! the request itself may be executed late: after the answer was lost, after the process died, and
+//! also after the volume was mounted and unmounted again in between.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

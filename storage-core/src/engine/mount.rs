@@ -319,7 +319,7 @@ impl Shared {
             return Ok(());
         }
         let Some(member) = self.array_of(held).await? else {
-            self.settled(&held.volume).await;
+            self.settled_for_good(&held.volume).await;
             return Ok(());
         };
         let key = VolumeKey::Id(held.volume.clone());
@@ -328,20 +328,27 @@ impl Shared {
         {
             if error.kind() == ErrorKind::FailedPrecondition {
                 tracing::error!(volume = %held.name, error = %error.chain(), "something on this host uses the volume that is not on its record; its connection is left alone");
-                self.settled(&held.volume).await;
+                self.settled_for_good(&held.volume).await;
                 return Ok(());
             }
             return Err(error);
         }
         self.unpublish(held).await?;
-        if self.doubts.is_over(&held.volume) {
-            self.settled(&held.volume).await;
-        }
+        self.settled(&held.volume).await;
         Ok(())
     }
 
-    /// Nothing is in doubt about this volume any more.
+    /// What was written down of this volume has come to its end, unless a request of an earlier
+    /// publish may yet be executed: then it is kept, and looked at again. Also where the volume is
+    /// attached by now: the request may come when it is not any more.
     async fn settled(&self, volume: &VolumeId) {
+        if self.doubts.is_over(volume) {
+            self.settled_for_good(volume).await;
+        }
+    }
+
+    /// Nothing is in doubt about this volume any more.
+    pub(crate) async fn settled_for_good(&self, volume: &VolumeId) {
         self.doubts.settle(volume);
         if let Err(error) = self.attacher.settle(volume).await {
             tracing::warn!(%volume, error = %error.chain(), "a settled intention stays on record; it is looked at again after the next start");

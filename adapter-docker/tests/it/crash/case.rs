@@ -12,6 +12,9 @@ use super::site::Site;
 /// after an answer.
 const DEATH: Duration = Duration::from_secs(5);
 
+/// How late a late request is executed: when the call was made again and has been answered.
+const LATE: Duration = Duration::from_secs(4);
+
 /// Between two tries of a call that was refused.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -30,6 +33,8 @@ pub(super) struct Case {
     pub(super) operation: Operation,
     pub(super) passage: Passage,
     pub(super) next: Next,
+    /// The request that was answered at the point is executed only long after the crash.
+    pub(super) late: bool,
 }
 
 /// How a case ended well.
@@ -110,11 +115,18 @@ pub(super) async fn run(site: &mut Site, case: &Case, run: Run<'_>) -> Result<Co
     let operation = case.operation;
     site.prepare(run, &operation.before()).await?;
     stopped_for_start(site, operation).await?;
+    let late = site.late_effects();
+    if case.late {
+        site.make_late(&case.passage, LATE);
+    }
     let first = site.first();
     first.order(&case.passage);
     let cut_off = operation.perform(first, run).await;
     let died = first.plugin.ends_by_itself(DEATH).await;
     first.spare();
+    if case.late && site.late_effects() > late {
+        return Err(Failed::Wrong("the late request came too early".to_owned()));
+    }
     if !died {
         as_expected(operation, cut_off)?;
         site.finish(run, &operation.after()).await?;
@@ -122,7 +134,8 @@ pub(super) async fn run(site: &mut Site, case: &Case, run: Run<'_>) -> Result<Co
     }
     let mut converged = Converged::default();
     if case.next == Next::Other {
-        other(site, operation, run, &mut converged).await?;
+        let late = case.late.then_some(late);
+        other(site, operation, run, (late, &mut converged)).await?;
     } else {
         restart(site, operation).await?;
     }
@@ -132,6 +145,10 @@ pub(super) async fn run(site: &mut Site, case: &Case, run: Run<'_>) -> Result<Co
     }
     let after = operation.after();
     site.check(run, &after).await?;
+    if case.late {
+        site.late_has_come(late).await?;
+        site.check(run, &after).await?;
+    }
     if case.next == Next::Other && after.there == There::Live && after.ids.is_empty() {
         hand_over(site, run, after.marked).await?;
     }
@@ -181,7 +198,7 @@ async fn other(
     site: &mut Site,
     operation: Operation,
     run: Run<'_>,
-    converged: &mut Converged,
+    (late, converged): (Option<u64>, &mut Converged),
 ) -> Result<(), String> {
     let (method, body) = operation.on_other_node(run);
     let answer = site.nodes[1].call(method, &body).await;
@@ -194,9 +211,9 @@ async fn other(
     }
     let Err(refused) = answer else {
         converged.other = Some(Ok(()));
-        return used_by_other(site, operation, run).await;
+        return used_by_other(site, operation, run, late).await;
     };
-    let named = refused.contains(HOSTS[0]) || refused.contains("no such volume");
+    let named = refused.contains(HOSTS[0]);
     converged.other = Some(Err(refused.clone()));
     if !named {
         return Err(format!("the refusal does not name the holder: {refused}"));
@@ -205,7 +222,12 @@ async fn other(
 }
 
 /// The other node has the volume, and the first one wakes up.
-async fn used_by_other(site: &mut Site, operation: Operation, run: Run<'_>) -> Result<(), String> {
+async fn used_by_other(
+    site: &mut Site,
+    operation: Operation,
+    run: Run<'_>,
+    late: Option<u64>,
+) -> Result<(), String> {
     if operation.after().ids.len() > 1 || operation == Operation::Start {
         return Err("two nodes have the volume".to_owned());
     }
@@ -223,6 +245,11 @@ async fn used_by_other(site: &mut Site, operation: Operation, run: Run<'_>) -> R
         ids: vec!["other"],
     };
     site.check_at(1, run, &facts).await?;
+    if let Some(before) = late {
+        // Not by the one whose request it was, nor by anybody.
+        site.late_has_come(before).await?;
+        site.check_at(1, run, &facts).await?;
+    }
     let body = json!({"Name": run.volume, "ID": "other"});
     site.nodes[1].must("Unmount", &body).await.map(drop)
 }

@@ -21,6 +21,7 @@ async fn every_operation_survives_a_crash_at_every_step() {
         operations: Operation::ALL.to_vec(),
         filesystem: "ext4",
         next: Next::Same,
+        late: false,
     })
     .await;
 }
@@ -38,6 +39,7 @@ async fn another_node_goes_on_where_the_first_one_died() {
         operations,
         filesystem: "ext4",
         next: Next::Other,
+        late: false,
     })
     .await;
 }
@@ -55,6 +57,24 @@ async fn xfs_survives_them_too() {
         ],
         filesystem: "xfs",
         next: Next::Same,
+        late: false,
     })
     .await;
+}
+
+/// Arrays, and the boxes before them, may execute a request when the one who sent it is long dead.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_are_executed_late_change_nothing() {
+    if !lab::environment::long() {
+        return;
+    }
+    for next in [Next::Same, Next::Other] {
+        sweep::run(Sweep {
+            operations: Operation::ALL.to_vec(),
+            filesystem: "ext4",
+            next,
+            late: true,
+        })
+        .await;
+    }
 }

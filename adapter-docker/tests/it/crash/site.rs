@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use array_sim::{Array, ArrayConfig, FaultAction, FaultRule, Simulator};
+use std::time::Duration;
+
+use array_sim::{Array, ArrayConfig, FaultAction, FaultKind, FaultRule, Simulator};
 use lab::leftovers::{loop_devices, sweep};
 use lab::mounts::mounts_under;
 use lab::simulator::write_config;
@@ -12,7 +14,7 @@ use lab::wait::{self, Seen};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::node::{HOSTS, Node, PATIENCE};
+use super::node::{HOSTS, Node, PATIENCE, Passage};
 use super::operation::{Facts, Run, There, creation};
 use crate::world::entry;
 
@@ -105,6 +107,31 @@ impl Site {
         node.settled(&known).await
     }
 
+    /// The next request that this point is the answer of is executed so much later, and its
+    /// connection reset at once.
+    pub(super) fn make_late(&self, passage: &Passage, late: Duration) {
+        let call = passage.point.strip_prefix("rest.answer ").unwrap();
+        let (method, path) = call.split_once(" /").unwrap();
+        let ms = u64::try_from(late.as_millis()).unwrap();
+        let mut rule = FaultRule::once(method, path, FaultAction::Late { ms });
+        rule.skip = u64::try_from(passage.number - 1).unwrap();
+        self.array().add_rule(rule);
+    }
+
+    /// How many requests were executed late so far.
+    pub(super) fn late_effects(&self) -> u64 {
+        let counts = self.array().fault_counts();
+        counts.get(&FaultKind::LateEffect).copied().unwrap_or(0)
+    }
+
+    /// Waits until one more was.
+    pub(super) async fn late_has_come(&self, before: u64) -> Result<(), String> {
+        let come = wait::until_true("the late request is executed", PATIENCE, || {
+            self.late_effects() > before
+        });
+        come.await.map_err(|error| format!("{error:#}"))
+    }
+
     /// Waits until everything is as it has to be; else what is not.
     pub(super) async fn check(&self, run: Run<'_>, facts: &Facts) -> Result<(), String> {
         self.check_at(0, run, facts).await
@@ -120,8 +147,12 @@ impl Site {
         let checked = wait::until("all agree", PATIENCE, || async {
             let mut problems = self.on_array(user, run, facts);
             for (index, node) in self.nodes.iter().enumerate() {
-                let ids: &[&str] = if index == user { &facts.ids } else { &[] };
-                problems.extend(self.on_host(index, node, run.volume, ids));
+                let mut facts = facts.clone();
+                if index != user {
+                    facts.ids.clear();
+                }
+                let ids = &facts.ids;
+                problems.extend(self.on_host(index, node, run.volume, &facts));
                 if index == user && facts.marked && !ids.is_empty() {
                     problems.extend(read_marker(&folder_of(node, run.volume), run.volume).err());
                 }
@@ -180,7 +211,9 @@ impl Site {
     }
 
     /// The ledger, the intentions, the counts, the mounts and the loop devices of a host.
-    fn on_host(&self, index: usize, node: &Node, volume: &str, ids: &[&str]) -> Vec<String> {
+    /// An intention may stay for a while as long as there is a volume.
+    fn on_host(&self, index: usize, node: &Node, volume: &str, facts: &Facts) -> Vec<String> {
+        let ids = &facts.ids;
         let mut problems = Vec::new();
         let bystanders = usize::from(index == 0);
         let wanted = bystanders + usize::from(!ids.is_empty());
@@ -191,7 +224,9 @@ impl Site {
         };
         let state = node.state();
         expect("ledger records", files(&state.join("ledger")).len(), wanted);
-        expect("intentions", files(&state.join("intents")).len(), 0);
+        if facts.there == There::No {
+            expect("intentions", files(&state.join("intents")).len(), 0);
+        }
         let mounts = mounts_under(&state.join("mounts")).unwrap();
         expect("mounts", mounts.len(), wanted);
         expect("mount points", files(&state.join("mounts")).len(), wanted);

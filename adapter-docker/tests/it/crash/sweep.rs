@@ -29,6 +29,8 @@ pub(super) struct Sweep {
     pub(super) operations: Vec<Operation>,
     pub(super) filesystem: &'static str,
     pub(super) next: Next,
+    /// Only requests that change something, each of them executed late.
+    pub(super) late: bool,
 }
 
 #[derive(Debug, Default)]
@@ -102,11 +104,16 @@ impl Work {
         let mut results = self.results.lock().unwrap();
         results.rows.entry(operation).or_default().points = passed.len();
         drop(results);
+        let Sweep { next, late, .. } = self.sweep;
+        let wanted = passed
+            .into_iter()
+            .filter(|passage| !late || is_change(&passage.point));
         let mut cases = self.cases.lock().unwrap();
-        cases.extend(passed.into_iter().map(|passage| Case {
+        cases.extend(wanted.map(|passage| Case {
             operation,
             passage,
-            next: self.sweep.next,
+            next,
+            late,
         }));
     }
 
@@ -214,6 +221,12 @@ pub(super) async fn run(sweep: Sweep) {
     assert_eq!(results.leftovers(), Vec::<&String>::new());
 }
 
+/// Whether the point is the answer to a REST call that changes something but sessions.
+fn is_change(point: &str) -> bool {
+    let call = point.strip_prefix("rest.answer ").unwrap_or("GET");
+    !call.starts_with("GET") && !call.contains("log")
+}
+
 #[expect(clippy::print_stdout, reason = "the table is what a sweep is for")]
 fn say(text: &str) {
     println!("{text}");
@@ -232,7 +245,11 @@ impl Results {
             Next::Same => "the same call again",
             Next::Other => "another node's call, then the same call again",
         };
-        let mut text = format!("crashes on {}, {who}\n", sweep.filesystem);
+        let when = match sweep.late {
+            false => "crashes",
+            true => "requests that are executed long after a crash",
+        };
+        let mut text = format!("{when} on {}, {who}\n", sweep.filesystem);
         let head = "operation                    passages  cases  failed  asked twice  s a case";
         writeln!(text, "{head}").unwrap();
         let mut sum = (0, 0, 0);

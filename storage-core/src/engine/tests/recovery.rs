@@ -178,8 +178,19 @@ async fn a_connection_left_by_a_process_that_died_is_given_back_at_the_next_star
     assert!(two.engine.mount(name("v"), soon()).await.is_err());
     one.engine.start().await.unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
-    assert!(one.attacher.intentions().await.unwrap().is_empty());
     two.engine.mount(name("v"), soon()).await.unwrap();
+    two.engine.unmount(name("v"), soon()).await.unwrap();
+    // What the dead process had sent is executed only now, after a mount that came to its end.
+    one.engine.mount(name("v"), soon()).await.unwrap();
+    one.engine.unmount(name("v"), soon()).await.unwrap();
+    for array in &arrays {
+        drop(array.connect_foreign(&made.object, &one.attacher.host().object_name()));
+    }
+    assert!(two.engine.mount(name("v"), soon()).await.is_err());
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    two.engine.mount(name("v"), soon()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(one.attacher.intentions().await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

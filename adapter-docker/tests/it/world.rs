@@ -54,6 +54,17 @@ impl World {
     /// One array, the plugin over it, and a Docker engine unless told otherwise. `None`, with the
     /// reason printed, where the machine lacks something.
     pub(crate) async fn start(docker: bool, arguments: &[&str]) -> Option<Self> {
+        Self::start_with(docker, |options| {
+            options.arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        })
+        .await
+    }
+
+    /// The same, with a plugin that is not as usual.
+    pub(crate) async fn start_with(
+        docker: bool,
+        adjust: impl FnOnce(&mut PluginOptions),
+    ) -> Option<Self> {
         let mut needs = vec![Need::Root, Need::Loop, Need::Fuse];
         needs.extend([Need::Tool("mkfs.ext4"), Need::Tool("mkfs.xfs")]);
         if docker {
@@ -76,7 +87,7 @@ impl World {
         let entries: Vec<_> = simulator.arrays().iter().map(entry).collect();
         write_config(&config, "it", &entries).unwrap();
         let mut options = PluginOptions::new(&config, folder.path().join("plugin"));
-        options.arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        adjust(&mut options);
         if !docker {
             // Out of sight of whatever Docker engines this machine has: each of them calls every
             // plugin in Docker's folder, and by that says that a new daemon began.

@@ -68,7 +68,7 @@ pub(super) async fn record(
 ) -> Result<Vec<Passage>, String> {
     site.prepare(run, &operation.before()).await?;
     stopped_for_start(site, operation).await?;
-    let mark = site.first().mark();
+    let mark = site.first().points.mark();
     let answer = operation.perform(site.first(), run).await;
     as_expected(operation, answer)?;
     if operation == Operation::Start {
@@ -77,7 +77,7 @@ pub(super) async fn record(
     let begin = Instant::now();
     let last = operation.written_later();
     while begin.elapsed() < PATIENCE {
-        let passed = site.first().passed_since(mark);
+        let passed = site.first().points.passed_since(mark);
         let written = |file: &str| {
             let point = format!("docker.file.after {file}");
             passed.iter().filter(|one| one.point == point).count()
@@ -87,7 +87,7 @@ pub(super) async fn record(
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let mut passed = site.first().passed_since(mark);
+    let mut passed = site.first().points.passed_since(mark);
     if operation == Operation::Start {
         // The calls are this test's own: it asks whether the plugin has begun.
         passed.retain(|one| !one.point.starts_with("docker.call."));
@@ -120,10 +120,10 @@ pub(super) async fn run(site: &mut Site, case: &Case, run: Run<'_>) -> Result<Co
         site.make_late(&case.passage, LATE);
     }
     let first = site.first();
-    first.order(&case.passage);
+    first.points.order(&case.passage);
     let cut_off = operation.perform(first, run).await;
     let died = first.plugin.ends_by_itself(DEATH).await;
-    first.spare();
+    first.points.spare();
     if case.late && site.late_effects() > late {
         return Err(Failed::Wrong("the late request came too early".to_owned()));
     }

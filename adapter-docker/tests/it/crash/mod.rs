@@ -5,6 +5,7 @@
 
 mod absent;
 mod case;
+mod engine;
 mod index;
 mod node;
 mod operation;

@@ -16,7 +16,12 @@ pub(super) const HOSTS: [&str; 2] = ["node-a", "node-b"];
 pub(super) struct Node {
     pub(super) plugin: Plugin,
     pub(super) host: &'static str,
-    points: PathBuf,
+    pub(super) points: Points,
+}
+
+/// The folder that an armed plugin reads orders in, and records in what it passes.
+pub(super) struct Points {
+    folder: PathBuf,
     orders: u32,
 }
 
@@ -27,24 +32,75 @@ pub(super) struct Passage {
     pub(super) number: usize,
 }
 
+impl Points {
+    /// Has a plugin, which is to be started, keep to this folder.
+    pub(super) fn arm(folder: PathBuf, program: &Path, options: &mut PluginOptions) -> Self {
+        std::fs::create_dir_all(&folder).unwrap();
+        let text = folder.to_str().unwrap().to_owned();
+        options.program = Some(program.to_owned());
+        options.environment = vec![("FAIRLEAD_CRASH_POINTS".to_owned(), text)];
+        Self { folder, orders: 0 }
+    }
+
+    /// How much was passed so far.
+    pub(super) fn mark(&self) -> usize {
+        self.lines().len()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.folder.join("passed")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// What was passed since, each with its number.
+    pub(super) fn passed_since(&self, mark: usize) -> Vec<Passage> {
+        let mut passed: Vec<Passage> = Vec::new();
+        for point in self.lines().split_off(mark) {
+            let number = 1 + passed.iter().filter(|one| one.point == point).count();
+            passed.push(Passage { point, number });
+        }
+        passed
+    }
+
+    /// From now on the plugin dies at this passage.
+    pub(super) fn order(&mut self, passage: &Passage) {
+        self.orders += 1;
+        let Passage { point, number } = passage;
+        let order = format!("{} {number} {point}\n", self.orders);
+        // Whole or not at all: the plugin may read it at any moment.
+        let new = self.folder.join("kill.new");
+        std::fs::write(&new, order).unwrap();
+        std::fs::rename(new, self.folder.join("kill")).unwrap();
+    }
+
+    pub(super) fn spare(&self) {
+        std::fs::remove_file(self.folder.join("kill")).unwrap();
+    }
+
+    /// Whether every file of the plugin's own that was begun is done with.
+    fn has_written(&self) -> bool {
+        let lines = self.lines();
+        ["counts", "names"].iter().all(|file| {
+            let mut own = lines.iter().rev().filter(|line| line.ends_with(file));
+            own.next()
+                .is_none_or(|line| line.starts_with("docker.file.after"))
+        })
+    }
+}
+
 impl Node {
     pub(super) async fn start(folder: &Path, host: &'static str, armed: &Path) -> Self {
         let own = folder.join(host);
-        let points = own.join("points");
-        std::fs::create_dir_all(&points).unwrap();
         let mut options = PluginOptions::new(folder.join("pure.json"), &own);
         options.socket = Some(own.join("plugin.sock"));
-        options.program = Some(armed.to_owned());
         options.host = Some(host.to_owned());
         options.arguments = vec!["--log-level".to_owned(), "debug".to_owned()];
-        let points_text = points.to_str().unwrap().to_owned();
-        options.environment = vec![("FAIRLEAD_CRASH_POINTS".to_owned(), points_text)];
+        let points = Points::arm(own.join("points"), armed, &mut options);
         let plugin = Plugin::start(options).await.unwrap();
         Self {
             plugin,
             host,
             points,
-            orders: 0,
         }
     }
 
@@ -68,51 +124,6 @@ impl Node {
         Ok(PathBuf::from(answer["Mountpoint"].as_str().unwrap()))
     }
 
-    /// How much was passed so far.
-    pub(super) fn mark(&self) -> usize {
-        self.lines().len()
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.points.join("passed")).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
-    }
-
-    /// What was passed since, each with its number.
-    pub(super) fn passed_since(&self, mark: usize) -> Vec<Passage> {
-        let mut passed: Vec<Passage> = Vec::new();
-        for point in self.lines().split_off(mark) {
-            let number = 1 + passed.iter().filter(|one| one.point == point).count();
-            passed.push(Passage { point, number });
-        }
-        passed
-    }
-
-    /// Whether every file of the plugin's own that was begun is done with.
-    fn has_written(&self) -> bool {
-        let lines = self.lines();
-        ["counts", "names"].iter().all(|file| {
-            let mut own = lines.iter().rev().filter(|line| line.ends_with(file));
-            own.next()
-                .is_none_or(|line| line.starts_with("docker.file.after"))
-        })
-    }
-
-    /// From now on it dies at this passage.
-    pub(super) fn order(&mut self, passage: &Passage) {
-        self.orders += 1;
-        let Passage { point, number } = passage;
-        let order = format!("{} {number} {point}\n", self.orders);
-        // Whole or not at all: the plugin may read it at any moment.
-        let new = self.points.join("kill.new");
-        std::fs::write(&new, order).unwrap();
-        std::fs::rename(new, self.points.join("kill")).unwrap();
-    }
-
-    pub(super) fn spare(&self) {
-        drop(std::fs::remove_file(self.points.join("kill")));
-    }
-
     pub(super) fn state(&self) -> PathBuf {
         self.plugin.state()
     }
@@ -127,7 +138,7 @@ impl Node {
             let known = std::fs::read_to_string(file).unwrap_or_default();
             let doubted = counts_in_doubt(&self.state().join("docker/mounts"));
             let quoted = |name: &&str| known.contains(&format!("\"{name}\""));
-            let listed = !text.contains("not listed yet") && self.has_written();
+            let listed = !text.contains("not listed yet") && self.points.has_written();
             Ok(match names.iter().all(quoted) && listed && !doubted {
                 true => Seen::Ready(()),
                 false => Seen::NotYet(format!("{text} {known}")),

@@ -39,6 +39,9 @@ async fn no_token_in_any_log_or_error() {
         .with_writer(log.clone())
         .with_ansi(false)
         .finish();
+    // With one dispatcher alone, tracing asks the thread that first meets a line whether it is
+    // wanted, and remembers a no of another test's thread for all (tracing-core, `Rebuilder`).
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _guard = tracing::subscriber::set_default(subscriber);
 
     let server = Server::start(|head, n| {

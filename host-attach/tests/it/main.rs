@@ -15,6 +15,7 @@ mod detach;
 mod fence;
 mod format;
 mod lifecycle;
+mod namespaces;
 mod neighbours;
 mod numbers;
 mod script;

@@ -13,7 +13,7 @@ use crate::format;
 use crate::fresh_uuid;
 use crate::ledger::{DeviceFact, Intent, Key, Record};
 use crate::machine::{Machine, attachment, boot_id};
-use crate::mount::{make_mountpoint, mount_device};
+use crate::mount::{make_mountpoint, mount_device, refuse_strange_mount};
 use crate::steps::Step;
 use crate::teardown::Mode;
 
@@ -35,7 +35,7 @@ impl Machine {
             let view = self.view(&record)?;
             let same = record.nonce() == request.access.grant.nonce;
             if same && Self::is_intact(&record, &view, true) {
-                return self.adopt(&mut record);
+                return self.keep(&mut record);
             }
             if (!same && !view.is_empty()) || view.mounted.is_some() || view.obstructed {
                 // A mount under an old grant is never used again, and never written to again.
@@ -48,6 +48,8 @@ impl Machine {
         progress.set("looking for the volume");
         connector.reach(&record)?;
         self.evict_strangers(&record, progress)?;
+        // Before there is a record that would make it ours to take down.
+        refuse_strange_mount(&record.mountpoint)?;
         self.store(&record)?;
         let mut alive = false;
         match self.build(&mut record, progress, &mut alive) {
@@ -63,7 +65,7 @@ impl Machine {
 
     /// It is mounted under this grant; only the intent may say otherwise, after a detach that was
     /// broken off.
-    fn adopt(&self, record: &mut Record) -> Result<Outcome<Attachment>> {
+    fn keep(&self, record: &mut Record) -> Result<Outcome<Attachment>> {
         if record.intent != Intent::Attach {
             record.intent = Intent::Attach;
             self.store(record)?;
@@ -157,12 +159,7 @@ impl Machine {
     }
 
     fn remember(&self, record: &mut Record, node: &BlockNode) -> Result<()> {
-        let fact = DeviceFact {
-            name: node.name.clone(),
-            number: node.number,
-            diskseq: node.diskseq,
-            boot_id: boot_id()?,
-        };
+        let fact = device_fact(node)?;
         if record.device.as_ref() == Some(&fact) {
             return Ok(());
         }
@@ -198,6 +195,16 @@ impl Machine {
             tracing::warn!(volume = %record.volume(), error = %failure.chain(), "a failed attach could not be taken back");
         }
     }
+}
+
+/// What the ledger keeps of a device.
+pub(crate) fn device_fact(node: &BlockNode) -> Result<DeviceFact> {
+    Ok(DeviceFact {
+        name: node.name.clone(),
+        number: node.number,
+        diskseq: node.diskseq,
+        boot_id: boot_id()?,
+    })
 }
 
 /// What an earlier grant left is in use: that is no matter of waiting, somebody has to let go.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use storage_core::{
-    ArrayId, AttachVolume, Attacher, Attachment, AttachmentState, Error, ErrorKind, HeldVolume,
-    Host, Outcome, Protocol, Result, Size, Volume, VolumeId,
+    AdoptVolume, ArrayId, AttachVolume, Attacher, Attachment, AttachmentState, Error, ErrorKind,
+    HeldVolume, Host, Outcome, Protocol, Result, Size, Unrecorded, Volume, VolumeId,
 };
 
 use crate::blocking::{Progress, Workers};
@@ -295,6 +295,19 @@ impl Attacher for LinuxAttacher {
         let volume = request.access.volume.clone();
         self.change("attach", &volume, move |machine, progress| {
             machine.attach(request, progress)
+        })
+        .await
+    }
+
+    async fn unrecorded(&self) -> Result<Vec<Unrecorded>> {
+        self.look("look for lost records", Machine::unrecorded)
+            .await
+    }
+
+    async fn adopt(&self, request: AdoptVolume) -> Result<Outcome<Attachment>> {
+        let volume = request.volume.id.clone();
+        self.change("adopt", &volume, move |machine, progress| {
+            machine.adopt_lost(&request, progress)
         })
         .await
     }

@@ -96,7 +96,9 @@ fn decide(
         {
             Decision::Make
         }
-        (Some(at), _) => Decision::Refuse(format!("it is not blank: data at byte {at}")),
+        (Some(at), _) => Decision::Refuse(format!(
+            "it is not blank: data at byte {at}. By its record the volume was never mounted, so this may be a file system that was being made when a host died; nobody but you can tell. If nothing is wanted of it, remove the volume and create it again: the array keeps what was removed, by default for a day"
+        )),
     }
 }
 

@@ -62,6 +62,7 @@ impl Intents {
     pub(crate) fn put(&self, held: &HeldVolume) -> Result<()> {
         crash_points::point!("intents.before");
         let path = self.path(&held.volume);
+        refuse_newer(&path)?;
         let temporary = path.with_extension("tmp");
         let intent = Intent {
             version: FORMAT_VERSION,
@@ -93,6 +94,7 @@ impl Intents {
 
     pub(crate) fn remove(&self, volume: &VolumeId) -> Result<()> {
         let path = self.path(volume);
+        refuse_newer(&path)?;
         crash_points::point!("intents.remove");
         match fs::remove_file(&path) {
             Ok(()) => {
@@ -132,14 +134,34 @@ impl Intents {
 }
 
 fn read(path: &Path) -> Option<HeldVolume> {
+    let intent: Intent = serde_json::from_slice(&bytes(path)?).ok()?;
+    (intent.version <= FORMAT_VERSION).then_some(intent.held)
+}
+
+fn bytes(path: &Path) -> Option<Vec<u8>> {
     let small = fs::metadata(path).ok()?.len() <= FILE_BYTES_MAX;
-    let bytes = if small {
-        fs::read(path).ok()?
-    } else {
-        return None;
-    };
-    let intent: Intent = serde_json::from_slice(&bytes).ok()?;
-    (intent.version == FORMAT_VERSION).then_some(intent.held)
+    small.then(|| fs::read(path).ok()).flatten()
+}
+
+/// The one field that every format version has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// What a newer version of this program intended is not ours to overwrite or drop.
+fn refuse_newer(path: &Path) -> Result<()> {
+    let found = bytes(path).and_then(|bytes| serde_json::from_slice::<Versioned>(&bytes).ok());
+    match found {
+        Some(Versioned { version }) if version > FORMAT_VERSION => Err(error(
+            ErrorKind::FailedPrecondition,
+            format!(
+                "an intention was written by a newer version of this program (format {version}, known up to {FORMAT_VERSION})"
+            ),
+        )
+        .with_context("path", path.display().to_string())),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -163,6 +185,20 @@ mod tests {
         std::fs::write(&half, "{").unwrap();
         let again = Intents::open(folder.path()).unwrap();
         assert_eq!(again.all().unwrap(), std::slice::from_ref(&held));
+        let path = again.path(&held.volume);
+        let good = std::fs::read_to_string(&path).unwrap();
+        let newer = good.replace("\"version\":1", "\"version\":2");
+        std::fs::write(&path, &newer).unwrap();
+        for refused in [again.put(&held), again.remove(&held.volume)] {
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains("newer version"), "{refused}");
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), newer);
+        assert!(again.all().unwrap().is_empty());
+        // One that is torn is no intention, and makes room for one.
+        std::fs::write(&path, "{").unwrap();
+        again.put(&held).unwrap();
+        assert_eq!(again.all().unwrap().len(), 1);
         again.remove(&held.volume).unwrap();
         again.remove(&held.volume).unwrap();
         assert!(again.all().unwrap().is_empty());

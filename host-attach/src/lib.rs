@@ -16,6 +16,7 @@
 //! This build attaches by LOOP (files that a simulator shows); other protocols are further
 //! connectors behind the same seam.
 
+mod adopt;
 mod attach;
 mod attacher;
 mod blank;

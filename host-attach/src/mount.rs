@@ -21,7 +21,7 @@ use crate::blocking::poll_until;
 use crate::device::BlockNode;
 use crate::failure::{call_error, error, io_error, refused};
 use crate::ledger::{Key, make_private_folder};
-use crate::mountinfo::{MountEntry, own_mounts, users_of};
+use crate::mountinfo::{DeviceNumber, MountEntry, own_mounts, users_of};
 
 /// Readable part of a folder's name.
 const STEM_CHARS_MAX: usize = 40;
@@ -73,6 +73,19 @@ impl MountFolder {
             .collect();
         self.folder.join(format!("{stem}-{}", key.short()))
     }
+}
+
+/// Sees that nothing is mounted where a volume is to be mounted.
+///
+/// # Errors
+/// `FailedPrecondition` with what is there.
+pub(crate) fn refuse_strange_mount(path: &Path) -> Result<()> {
+    if let Some(entry) = mounts_at(path)?.last() {
+        let DeviceNumber { major, minor } = entry.device;
+        return Err(refused(format!("something that the ledger does not know is mounted there ({} from the device {major}:{minor}); see what it is, and unmount it if nothing uses it", entry.kind))
+            .with_context("path", path.display().to_string()));
+    }
+    Ok(())
 }
 
 /// Makes the empty folder to mount on, or takes the one that is there.
@@ -165,7 +178,7 @@ pub(crate) fn open_root(entry: &MountEntry) -> Result<File> {
     let metadata = root
         .metadata()
         .map_err(|source| io_error("looking at the mount", &entry.target, source))?;
-    let device = crate::mountinfo::DeviceNumber::from_raw(metadata.dev());
+    let device = DeviceNumber::from_raw(metadata.dev());
     if device == entry.device {
         return Ok(root);
     }
@@ -232,7 +245,7 @@ pub(crate) fn is_healthy(entry: &MountEntry, spec: &FilesystemSpec, ask_device: 
 }
 
 /// The kernel's name of a file system.
-fn kernel_name(kind: Filesystem) -> Result<&'static str> {
+pub(crate) fn kernel_name(kind: Filesystem) -> Result<&'static str> {
     match kind {
         Filesystem::Ext4 => Ok("ext4"),
         Filesystem::Xfs => Ok("xfs"),

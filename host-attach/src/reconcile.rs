@@ -320,7 +320,7 @@ impl Machine {
 
 /// What to do about devices that are there and not in the ledger. They may be in use by what this
 /// ledger cannot see, so taking them away is the last thing that is advised.
-fn by_hand(names: &[String]) -> String {
+pub(crate) fn by_hand(names: &[String]) -> String {
     let commands: Vec<String> = names
         .iter()
         .map(|name| {

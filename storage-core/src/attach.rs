@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::access::{Access, Host, Protocol};
+use crate::access::{Access, Grant, Host, Protocol};
 use crate::backend::HeldVolume;
 use crate::error::Result;
 use crate::filesystem::FilesystemSpec;
@@ -32,6 +32,26 @@ pub struct AttachVolume {
     /// For a clone: the UUID that its file system is to have, given to it before the first mount.
     /// XFS refuses to be mounted beside a file system of the same UUID; other kinds keep theirs.
     pub fresh_uuid: Option<Uuid>,
+}
+
+/// A device that a Fairlead made on this host, and that the ledger knows nothing of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unrecorded {
+    /// The device's name, for messages.
+    pub device: String,
+    /// The serial that it answers with now; `None` when it cannot be asked.
+    pub serial: Option<String>,
+}
+
+/// Asks for what is mounted here to be taken into the ledger again.
+#[derive(Clone, Debug)]
+pub struct AdoptVolume {
+    /// The volume, read from its array just now.
+    pub volume: Volume,
+    /// The grant that the array says this host holds.
+    pub grant: Grant,
+    /// The file system that is expected on it.
+    pub filesystem: FilesystemSpec,
 }
 
 /// How far an attachment is, as observed on the host.
@@ -117,6 +137,25 @@ pub trait Attacher: fmt::Debug + Send + Sync + 'static {
     /// `Unsupported` when a tool is missing, named with its package. `Timeout`: the work may go
     /// on; the same call joins or repeats it.
     async fn attach(&self, request: AttachVolume) -> Result<Outcome<Attachment>>;
+
+    /// Devices on this host that carry the mark of a Fairlead and that the ledger does not know:
+    /// its record was lost, or another plugin with a ledger of its own made them. What the ledger
+    /// knows is not touched by this look.
+    ///
+    /// # Errors
+    /// When the ledger or the host cannot be read.
+    async fn unrecorded(&self) -> Result<Vec<Unrecorded>>;
+
+    /// Writes the lost record of a mount anew, if everything about the mount is as this host would
+    /// have made it under that grant: device, mark, identity asked live, mount point, file system.
+    /// A damaged record is set aside for it and kept. Changes nothing else on the host.
+    ///
+    /// # Idempotency
+    /// `AlreadySo` when the ledger knows the volume.
+    ///
+    /// # Errors
+    /// `FailedPrecondition`, saying what does not match; the mount is then left exactly as it is.
+    async fn adopt(&self, request: AdoptVolume) -> Result<Outcome<Attachment>>;
 
     /// Flushes, unmounts, removes the devices and sees them gone, in that order. The record stays
     /// as `Released` until [`Self::forget`].

@@ -25,7 +25,7 @@ mod trash;
 mod volume;
 
 pub use access::{Access, AccessPath, Grant, Host, Initiators, IscsiTarget, Protocol};
-pub use attach::{AttachVolume, Attacher, Attachment, AttachmentState};
+pub use attach::{AdoptVolume, AttachVolume, Attacher, Attachment, AttachmentState, Unrecorded};
 pub use backend::{
     Backend, CreateVolume, DeleteVolume, ExpandVolume, HeldVolume, ListVolumes, Preemption,
     Publication, PublishVolume, UnpublishVolume, VolumeKey, VolumePage,

@@ -5,9 +5,9 @@
 //! volume" is said when it is certain, and when nothing is certain and nothing was known before,
 //! nothing is said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use hyper::StatusCode;
@@ -27,12 +27,15 @@ pub(super) struct Listing {
     reply: Reply,
 }
 
+/// Names that are noted as told of; more than any host has volumes in doubt.
+const DOUBTED_MAX: usize = 10_000;
+
 impl Plugin {
     pub(super) async fn get(&self, body: &[u8], deadline: Instant) -> Result<Reply> {
         if message::is_empty(body) {
             // A retry of a Get that we did not answer: Docker's client lost the body. An error
             // would be taken for "no such volume" here too.
-            tracing::info!("a Get without a body: not answered");
+            tracing::debug!("a Get without a body: not answered");
             return Ok(Reply::HangUp);
         }
         // A name that is none is refused: no volume of ours can have it.
@@ -48,6 +51,7 @@ impl Plugin {
             Ok(Some(handle)) => self.found(&handle),
             Ok(None) => {
                 self.names.forget(&name);
+                self.in_doubt().remove(&name);
                 answer::error(StatusCode::NOT_FOUND, "no such volume")
             }
             Err(error) => self.neither_found_nor_absent(&name, &error),
@@ -56,6 +60,7 @@ impl Plugin {
 
     fn found(&self, handle: &VolumeHandle) -> Reply {
         let volume = &handle.volume;
+        self.in_doubt().remove(&volume.name);
         self.names.remember(&volume.name, volume.created_ms, None);
         let mut status = status::of(handle);
         if let Some(host) = self.host_of(volume) {
@@ -79,10 +84,10 @@ impl Plugin {
             created_ms,
         }) = self.names.get(name)
         else {
-            tracing::warn!(volume = %name, error = %error.chain(), "neither found nor proven absent, and not known from before: not answered");
+            self.tell_doubt(name, error, "neither found nor proven absent, and not known from before: not answered, until the array is back");
             return Reply::HangUp;
         };
-        tracing::warn!(volume = %name, error = %error.chain(), "neither found nor proven absent: answered from the name cache");
+        self.tell_doubt(name, error, "neither found nor proven absent: answered from the name cache, until the array is back");
         let status = BTreeMap::from([
             (
                 "Source",
@@ -91,6 +96,24 @@ impl Plugin {
             ("Options", Value::from_iter(options)),
         ]);
         self.answer(name, created_ms, status)
+    }
+
+    /// Once a volume: while arrays are silent the daemon asks again and again, at its start above
+    /// all.
+    fn tell_doubt(&self, name: &VolumeName, error: &Error, what: &'static str) {
+        let mut doubted = self.in_doubt();
+        if doubted.len() >= DOUBTED_MAX {
+            doubted.clear();
+        }
+        if doubted.insert(name.clone()) {
+            tracing::warn!(volume = %name, error = %error.chain(), what);
+        } else {
+            tracing::debug!(volume = %name, error = %error.chain(), what);
+        }
+    }
+
+    fn in_doubt(&self) -> MutexGuard<'_, HashSet<VolumeName>> {
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn answer(

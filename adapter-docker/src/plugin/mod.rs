@@ -53,8 +53,6 @@ pub struct PluginSettings {
     pub swarm: SwarmProbe,
     /// Longest time until a call is answered, where Docker's own limits are not shorter.
     pub answer_within: Duration,
-    /// Docker starts and stops this plugin with its daemon, and never activates it.
-    pub managed: bool,
 }
 
 /// Why a plugin could not begin.
@@ -100,7 +98,6 @@ pub struct Plugin {
     defaults: OptionDefaults,
     swarm: SwarmProbe,
     answer_within: Duration,
-    managed: bool,
     counts: MountCounts,
     answers: Answers,
     names: NameCache,
@@ -109,6 +106,8 @@ pub struct Plugin {
     listing: Mutex<Option<Listing>>,
     /// Volumes without mounts that may still be mounted on the host: to be unmounted.
     unreleased: Mutex<HashSet<VolumeName>>,
+    /// Volumes of which it was logged that they could not be looked up.
+    doubted: Mutex<HashSet<VolumeName>>,
     /// Wakes the reconciler.
     attention: Notify,
     /// When the present daemon began, as far as it told.
@@ -146,13 +145,13 @@ impl Plugin {
             defaults: settings.defaults,
             swarm: settings.swarm,
             answer_within: settings.answer_within,
-            managed: settings.managed,
             counts,
             answers: Answers::default(),
             names: NameCache::open(folder.join("names.json")).await,
             gate: Gate::default(),
             listing: Mutex::new(None),
             unreleased: Mutex::new(HashSet::new()),
+            doubted: Mutex::new(HashSet::new()),
             attention: Notify::new(),
             epoch: Mutex::new(Instant::now()),
             background: Mutex::new(JoinSet::new()),

@@ -4,14 +4,14 @@
 //! disk, then unmounted. So a crash leaves a mount without a count, which nobody was told about
 //! and the next start takes down, and never a count that promises a mount that is not there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use storage_core::{Result, VolumeName};
 use tokio::time::Instant;
 
 use super::{Plugin, Reply, answer, parse};
 use crate::message::{MountRequest, NameRequest};
-use crate::state::{MountId, Released, held_elsewhere};
+use crate::state::{MountId, Released, VolumeCounts, held_elsewhere};
 
 impl Plugin {
     pub(super) async fn mount(&self, body: &[u8], deadline: Instant) -> Result<PathBuf> {
@@ -25,7 +25,10 @@ impl Plugin {
             crash_points::point!("docker.mount.mounted");
             let held =
                 counts.mounts().is_carried(&id) && self.is_held(&name, mountpoint.clone()).await;
-            let counted = match counts.mounts().add(id.clone(), held) {
+            let before = self
+                .with_users_found(&name, counts.mounts(), &mountpoint)
+                .await;
+            let counted = match before.add(id.clone(), held) {
                 Ok(next) => counts.save_untold(next, id.clone()).await,
                 Err(error) => Err(error),
             };
@@ -52,7 +55,13 @@ impl Plugin {
         let _pass = self.gate.enter(Some(&name))?;
         let mut counts = self.counts.volume(&name, deadline).await?;
         let result = match counts.mounts().release(&id) {
-            Released::InUse(next) => counts.save(next).await,
+            Released::InUse(next) => match counts.save(next).await {
+                Ok(()) => {
+                    self.drop_stale_now(&name, &mut counts, deadline).await;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
             Released::Last => match counts.save(super::Mounts::default()).await {
                 Ok(()) => {
                     crash_points::point!("docker.unmount.uncounted");
@@ -62,6 +71,7 @@ impl Plugin {
             },
             Released::UnknownId => {
                 tracing::info!(volume = %name, "an Unmount of a mount that was not counted");
+                self.drop_stale_now(&name, &mut counts, deadline).await;
                 Ok(())
             }
             Released::None => {
@@ -91,6 +101,42 @@ impl Plugin {
             tracing::info!(volume = %name, "unmounted");
         }
         Ok(())
+    }
+
+    /// The counts, and beside them whoever is found using a mount that this host had no record of.
+    async fn with_users_found(
+        &self,
+        name: &VolumeName,
+        mounts: &super::Mounts,
+        mountpoint: &Path,
+    ) -> super::Mounts {
+        let adopted = self.engine.take_adopted(name);
+        if adopted && mounts.is_empty() && self.is_held(name, mountpoint.to_owned()).await {
+            return mounts.with_found();
+        }
+        mounts.clone()
+    }
+
+    /// After one mount less: if all that is left is of an earlier daemon or plugin, and no
+    /// container has it, the volume goes now, as it is wanted elsewhere perhaps. What fails is
+    /// no matter of the caller's mount, and tried again.
+    async fn drop_stale_now(
+        &self,
+        name: &VolumeName,
+        counts: &mut VolumeCounts<'_>,
+        deadline: Instant,
+    ) {
+        if self.is_young() {
+            return;
+        }
+        let dropped = match self.drop_stale(name, counts).await {
+            Ok(true) => self.unmount_now(name, deadline).await,
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = dropped {
+            tracing::warn!(volume = %name, error = %error.chain(), "what nobody uses any more could not be taken down yet");
+        }
     }
 
     fn release_later(&self, name: &VolumeName, unused: bool) {

@@ -1,6 +1,7 @@
 //! Bringing counts and mounts together with nobody waiting: at the start, and from time to time.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -23,41 +24,81 @@ const GRACE: Duration = Duration::from_secs(30);
 const LIMIT: Duration = Duration::from_secs(50);
 
 impl Plugin {
-    /// After a start: what is mounted without a count is to be taken down (a crash between mount
-    /// and answer), and a count without a mount is one of an earlier life (a reboot). A managed
-    /// plugin's counts all are, as its daemon may have begun anew with it.
+    /// After a start, when the counts may not be what the daemon knows. All are marked as those of
+    /// an earlier life: an Unmount may have met no plugin, or one that died before it answered, and
+    /// Docker does not repeat it; a reboot ends every container; and the daemon itself may be
+    /// another one. What is mounted without a count is kept if something uses it (the counts were
+    /// lost), else taken down (a crash between mount and count).
     pub(super) async fn compare_with_host(&self) -> Result<()> {
         let deadline = Instant::now() + LIMIT;
-        let mut mounted = HashSet::new();
-        let mut there = HashSet::new();
-        for attachment in self.engine.attachments().await? {
-            if attachment.state == AttachmentState::Released {
-                continue;
-            }
-            if attachment.state == AttachmentState::Mounted {
-                mounted.insert(attachment.name.clone());
-            }
-            there.insert(attachment.name);
-        }
-        let counted: HashSet<VolumeName> = self.counts.names().into_iter().collect();
-        let managed = self.managed;
-        let earlier = counted
-            .iter()
-            .filter(|name| managed || !mounted.contains(*name));
-        for name in earlier {
-            let mut counts = self.counts.volume(name, deadline).await?;
+        for name in self.counts.names() {
+            let mut counts = self.counts.volume(&name, deadline).await?;
             if let Some(carried) = counts.mounts().carry() {
                 counts.save(carried).await?;
             }
             counts.done();
         }
-        let uncounted: Vec<VolumeName> = there.difference(&counted).cloned().collect();
-        if !uncounted.is_empty() {
-            tracing::warn!(volumes = ?uncounted, "attached and not counted: to be taken down");
-            self.unreleased().extend(uncounted);
-            self.attention.notify_one();
+        for attachment in self.engine.attachments().await? {
+            if attachment.state == AttachmentState::Released {
+                continue;
+            }
+            let counted = self
+                .find_users(&attachment.name, attachment.mountpoint, deadline)
+                .await;
+            if let Err(error) = counted {
+                tracing::error!(volume = %attachment.name, error = %error.chain(), "who uses the volume could not be noted; it stays as it is");
+            }
         }
         Ok(())
+    }
+
+    /// Notes who uses a volume that nothing is counted of; if nobody does, it is to go.
+    async fn find_users(
+        &self,
+        name: &VolumeName,
+        mountpoint: PathBuf,
+        deadline: Instant,
+    ) -> Result<()> {
+        let mut counts = self.counts.volume(name, deadline).await?;
+        let mut result = Ok(());
+        if counts.mounts().is_empty() {
+            if self.is_held(name, mountpoint).await {
+                tracing::warn!(volume = %name, "in use by a container and not counted: it stays mounted until no container has it");
+                let found = counts.mounts().with_found();
+                result = counts.save(found).await;
+            } else {
+                tracing::warn!(volume = %name, "attached, not counted and not in use: to be taken down");
+                self.unreleased().insert(name.clone());
+                self.attention.notify_one();
+            }
+        }
+        counts.done();
+        result
+    }
+
+    /// As [`Self::find_users`], for the mounts that the engine found without a record.
+    async fn find_users_of_adopted(&self) {
+        for name in self.engine.adopted() {
+            let Some(mountpoint) = self.engine.mountpoint(&name) else {
+                self.engine.take_adopted(&name);
+                continue;
+            };
+            match self
+                .find_users(&name, mountpoint, Instant::now() + LIMIT)
+                .await
+            {
+                Ok(()) => drop(self.engine.take_adopted(&name)),
+                Err(error) => {
+                    tracing::warn!(volume = %name, error = %error.chain(), "who uses the volume could not be noted yet");
+                }
+            }
+        }
+    }
+
+    /// Whether the present daemon may still be mounting for containers that it starts anew.
+    pub(super) fn is_young(&self) -> bool {
+        let epoch = *self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        epoch.elapsed() < GRACE
     }
 
     /// Rounds for ever: when something asks for attention, and from time to time.
@@ -80,9 +121,9 @@ impl Plugin {
     }
 
     async fn reconcile(&self) {
-        let epoch = *self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        self.find_users_of_adopted().await;
         let mut names: HashSet<VolumeName> = self.unreleased().iter().cloned().collect();
-        if epoch.elapsed() >= GRACE {
+        if !self.is_young() {
             names.extend(self.counts.names());
         }
         for name in names {

@@ -325,6 +325,19 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
+    /// What the first version wrote. Every later one reads it.
+    #[tokio::test]
+    async fn a_file_of_the_first_format_is_read() {
+        let folder = TempDir::new().unwrap();
+        let text = r#"{"format":1,"volume":"v","mounts":{"":{"mounts":1,"carried":0}}}"#;
+        let (_, path) = open(folder.path()).await.file(&name("v"));
+        std::fs::write(path, text).unwrap();
+        let counts = open(folder.path()).await;
+        let volume = counts.volume(&name("v"), soon()).await.unwrap();
+        assert_eq!(*volume.mounts(), mounted());
+        volume.done();
+    }
+
     #[tokio::test]
     async fn a_mount_whose_answer_may_be_lost_is_one_from_before_after_a_crash() {
         let folder = TempDir::new().unwrap();

@@ -9,7 +9,8 @@
 //! holds the mount: containers of a daemon with live-restore outlive it, and their mounts stay
 //! beneath what the new daemon mounts and unmounts under the same ID. (dockerd 20.10 then forgets
 //! the ID after one `docker cp`, and the container's end sends no Unmount: what is carried is
-//! dropped once no container holds it.)
+//! dropped once no container holds it.) A start of the plugin begins anew in the same way:
+//! an Unmount that it missed is not repeated.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,10 @@ use storage_core::{Error, ErrorKind, Result};
 
 /// IDs that one volume may have: more containers than one host runs on one volume.
 const IDS_MAX: usize = 4096;
+
+/// Stands for the mounts of whoever was found using a volume that nothing was counted of. No
+/// request can have it, as [`MountId::new`] takes no control characters.
+const FOUND: &str = "\u{0}found in use";
 
 /// Bytes of an ID. Docker's are 64 hexadecimal digits.
 const ID_BYTES_MAX: usize = 256;
@@ -50,6 +55,9 @@ impl MountId {
     fn short(&self) -> String {
         if self.is_anonymous() {
             return "(no ID)".to_owned();
+        }
+        if self.0 == FOUND {
+            return "found in use".to_owned();
         }
         self.0.chars().take(12).collect()
     }
@@ -182,6 +190,18 @@ impl Mounts {
         Some(next)
     }
 
+    /// Something uses the volume that nothing was counted of, as the counts were lost or never
+    /// written. It is kept as carried, so it goes when no container holds the mount any more.
+    pub(crate) fn with_found(&self) -> Self {
+        let mut next = self.clone();
+        let found = Count {
+            mounts: 0,
+            carried: 1,
+        };
+        next.0.insert(MountId(FOUND.to_owned()), found);
+        next
+    }
+
     /// The mounts for a message, a few of them by their IDs.
     pub(crate) fn describe(&self) -> String {
         let total: u64 = self.0.values().map(|count| u64::from(count.total())).sum();
@@ -251,6 +271,18 @@ mod tests {
         let carried = add(&Mounts::default(), "a").carry().unwrap();
         assert_eq!(carried.release(&id("a")), Released::Last);
         assert_eq!(carried.carry(), None);
+    }
+
+    #[test]
+    fn who_was_found_using_it_outlives_every_unmount() {
+        let found = Mounts::default().with_found();
+        assert!(found.all_carried() && found.carry().is_none());
+        assert_eq!(found.release(&id("a")), Released::UnknownId);
+        assert_eq!(left(add(&found, "a").release(&id("a"))), found);
+        assert!(found.describe().contains("found in use"));
+        let text = serde_json::to_string(&found).unwrap();
+        assert_eq!(serde_json::from_str::<Mounts>(&text).unwrap(), found);
+        assert!(MountId::new(Some(super::FOUND.to_owned())).is_err());
     }
 
     #[test]

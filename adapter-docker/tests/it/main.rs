@@ -21,6 +21,7 @@ mod nonsense;
 mod program;
 mod protocol;
 mod raw;
+mod restarts;
 mod socket;
 mod swarm;
 mod systemd;

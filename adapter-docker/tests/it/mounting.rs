@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use storage_core::{AttachmentState, VolumeName};
+use storage_core::{Attacher, AttachmentState, VolumeName};
 
 use crate::node::Node;
 use crate::raw::PATIENCE;
@@ -124,7 +124,6 @@ async fn counts_survive_a_restart_of_the_plugin() {
     assert_ne!(node.path("v").await, "");
     node.unmount("v", "a").await.ok();
     assert!(mounted(&node).await);
-    assert!(node.remove("v").await.error().contains("in use"));
     node.unmount("v", "b").await.ok();
     assert!(!mounted(&node).await);
 }
@@ -208,4 +207,56 @@ async fn many_containers_at_once() {
     }
     assert!(!mounted(&node).await);
     assert_eq!(node.array.formats(), 1);
+}
+
+/// A crash after the count and before the answer: the daemon takes the Mount for failed, and sends
+/// the next one with the same ID and one Unmount.
+#[tokio::test]
+async fn a_count_whose_answer_was_never_heard_does_not_outlive_the_next_one() {
+    let node = Node::start().await;
+    node.create("v").await;
+    node.mount("v", "a").await.ok();
+    let node = node.restart().await;
+    node.mount("v", "a").await.ok();
+    node.unmount("v", "a").await.ok();
+    assert!(!mounted(&node).await);
+    assert_eq!(node.count_files(), 0);
+}
+
+/// The ledger is gone and the counts are there: the mount is adopted, and counts as before.
+#[tokio::test]
+async fn a_lost_record_is_made_again_by_the_next_mount() {
+    let node = Node::start().await;
+    node.create("v").await;
+    let mountpoint = node.mount("v", "a").await.ok()["Mountpoint"].clone();
+    let volume = node.engine.known(&VolumeName::new("v").unwrap()).unwrap();
+    node.attacher.lose_record(&volume);
+    let node = node.restart().await;
+    assert_eq!(node.mount("v", "b").await.ok()["Mountpoint"], mountpoint);
+    node.unmount("v", "b").await.ok();
+    assert!(mounted(&node).await, "the other container's count stands");
+    node.unmount("v", "a").await.ok();
+    assert!(!mounted(&node).await);
+    assert_eq!(node.array.formats(), 1);
+    assert!(node.attacher.unrecorded().await.unwrap().is_empty());
+}
+
+/// And with nobody mounting, in the background.
+#[tokio::test]
+async fn a_lost_record_is_made_again_by_itself() {
+    let node = Node::start().await;
+    node.create("v").await;
+    node.mount("v", "a").await.ok();
+    let volume = node.engine.known(&VolumeName::new("v").unwrap()).unwrap();
+    node.attacher.lose_record(&volume);
+    // Until then nothing can be done for it, and nothing is.
+    let node = node.restart().await;
+    node.unmount("v", "another").await.ok();
+    let begin = Instant::now();
+    while !mounted(&node).await {
+        assert!(begin.elapsed() < PATIENCE, "not adopted");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    node.unmount("v", "a").await.ok();
+    assert!(!mounted(&node).await);
 }

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use array_sim::{Array, ArrayConfig, Simulator};
+use array_sim::{Array, ArrayConfig, Simulator, SimulatorBuilder};
 use lab::docker::Engine;
 use lab::environment::{Need, ready};
 use lab::leftovers::{Watch, sweep};
@@ -54,7 +54,7 @@ impl World {
     /// One array, the plugin over it, and a Docker engine unless told otherwise. `None`, with the
     /// reason printed, where the machine lacks something.
     pub(crate) async fn start(docker: bool, arguments: &[&str]) -> Option<Self> {
-        Self::start_with(docker, |options| {
+        Self::start_over(&["a1"], docker, |options| {
             options.arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
         })
         .await
@@ -62,6 +62,15 @@ impl World {
 
     /// The same, with a plugin that is not as usual.
     pub(crate) async fn start_with(
+        docker: bool,
+        adjust: impl FnOnce(&mut PluginOptions),
+    ) -> Option<Self> {
+        Self::start_over(&["a1"], docker, adjust).await
+    }
+
+    /// The same, over arrays of these names.
+    pub(crate) async fn start_over(
+        arrays: &[&str],
         docker: bool,
         adjust: impl FnOnce(&mut PluginOptions),
     ) -> Option<Self> {
@@ -76,8 +85,10 @@ impl World {
         let alone = alone().await;
         let folder = tempfile::Builder::new().prefix("fl").tempdir().unwrap();
         let luns = folder.path().join("luns");
-        let simulator = Simulator::builder()
-            .array(ArrayConfig::new("a1"))
+        let with = |builder: SimulatorBuilder, name: &&str| builder.array(ArrayConfig::new(*name));
+        let simulator = arrays
+            .iter()
+            .fold(Simulator::builder(), with)
             .state_dir(folder.path().join("arrays"))
             .lun_folder(&luns)
             .start()
@@ -211,8 +222,10 @@ impl World {
         if let Err(error) = self.watch.assert_none(PATIENCE).await {
             panic!("{error:#}\n{}", self.plugin.log_tail(60));
         }
-        let connections = self.array().connections();
-        assert!(connections.is_empty(), "{connections:?}");
+        for array in self.simulator.arrays() {
+            let connections = array.connections();
+            assert!(connections.is_empty(), "{connections:?}");
+        }
     }
 
     /// Ends everything in order; nothing may be left of it.

@@ -24,6 +24,20 @@ pub(crate) struct Stranger {
     pub(crate) owner: Option<String>,
 }
 
+/// A device of this host that carries our mark and that nobody knows by its facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Marked {
+    pub(crate) node: BlockNode,
+    /// The short key of the volume that it was made for.
+    pub(crate) key: String,
+    /// The nonce of the grant that it was made under, as its mark has it.
+    pub(crate) nonce: String,
+    /// The way that it was made.
+    pub(crate) path: AccessPath,
+    /// The serial that it answers with now.
+    pub(crate) serial: Option<String>,
+}
+
 /// What a protocol does.
 pub(crate) trait Connector: fmt::Debug + Send + Sync {
     /// Whether this machine has what the protocol needs.
@@ -43,6 +57,10 @@ pub(crate) trait Connector: fmt::Debug + Send + Sync {
 
     /// Devices of this host that answer with the volume's identity, ours or not.
     fn showing(&self, volume: &Volume) -> Result<Vec<BlockNode>>;
+
+    /// Devices of this host that carry our mark, but for those whose facts are known: these are
+    /// left in peace.
+    fn marked(&self, known: &dyn Fn(&BlockNode) -> bool) -> Result<Vec<Marked>>;
 
     /// The LUN numbers under which this host has devices of any array, by what the kernel has on
     /// record; no device is asked.

@@ -26,6 +26,7 @@ use storage_core::{
 use uuid::Uuid;
 
 use crate::blocking::poll_until;
+use crate::device::BlockNode;
 use crate::failure::{error, io_error};
 use crate::mountinfo::DeviceNumber;
 
@@ -75,6 +76,16 @@ pub(crate) struct DeviceFact {
     pub(crate) diskseq: u64,
     /// `/proc/sys/kernel/random/boot_id` when it was made: void after a reboot.
     pub(crate) boot_id: String,
+}
+
+impl DeviceFact {
+    /// Whether that is the device: in this boot, and in this use of its name.
+    pub(crate) fn is(&self, node: &BlockNode, boot_id: &str) -> bool {
+        self.name == node.name
+            && self.number == node.number
+            && self.diskseq == node.diskseq
+            && self.boot_id == boot_id
+    }
 }
 
 /// Everything remembered of one volume. No secrets.
@@ -281,6 +292,40 @@ impl Ledger {
         self.sync_folder()
     }
 
+    /// Whether there is a file for the volume that can be read and is torn: neither a whole record,
+    /// whatever stands in it, nor one of a newer format.
+    pub(crate) fn is_damaged(&self, key: &Key) -> bool {
+        let path = self.path(key);
+        match read_own_record(&path) {
+            Err(failure) if failure.kind() == ErrorKind::FailedPrecondition => is_torn(&path),
+            _ => false,
+        }
+    }
+
+    /// Renames a damaged record out of the way, for a person to look at.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when it is not damaged.
+    pub(crate) fn set_aside(&self, key: &Key) -> Result<()> {
+        let path = self.path(key);
+        if !self.is_damaged(key) {
+            return Err(error(
+                ErrorKind::FailedPrecondition,
+                "only a damaged record is set aside",
+            )
+            .with_context("path", path.display().to_string()));
+        }
+        let aside = path.with_extension("json.damaged");
+        fs::rename(&path, &aside)
+            .map_err(|source| io_error("setting a damaged record aside", &path, source))?;
+        crash_points::point!("ledger.set-aside");
+        tracing::warn!(path = %aside.display(), "a damaged ledger record was set aside");
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        left_out.remove(&path);
+        drop(left_out);
+        self.sync_folder()
+    }
+
     /// Removes a record; it may be gone already.
     pub(crate) fn remove(&self, key: &Key) -> Result<()> {
         let path = self.path(key);
@@ -356,7 +401,7 @@ fn read_own_record(path: &Path) -> Result<Option<Record>> {
 fn damaged(path: &Path, what: &str) -> Error {
     error(
         ErrorKind::FailedPrecondition,
-        format!("a ledger record is damaged ({what}); look at it, and move it away if the volume is not attached here"),
+        format!("a ledger record is damaged ({what}); it is replaced by itself if the volume is mounted here and everything about the mount can be proven; else look at it, see that nothing of the volume is attached here, and move it away"),
     )
     .with_context("path", path.display().to_string())
 }
@@ -384,6 +429,17 @@ fn read_record(path: &Path) -> Result<Option<Record>> {
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
+}
+
+/// Whether the file is no whole record, of this format or of a newer one.
+fn is_torn(path: &Path) -> bool {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut text));
+    let text = String::from_utf8_lossy(&text);
+    let json = text.lines().next().unwrap_or_default();
+    let version = serde_json::from_str(json).map(|Versioned { version }| version);
+    let newer = version.is_ok_and(|version| version > FORMAT_VERSION);
+    read.is_ok() && !newer && text != format!("{json}\n{}\n", checksum(json.as_bytes()))
 }
 
 fn parse_record(text: &str, path: &Path) -> Result<Record> {

@@ -102,6 +102,45 @@ fn a_newer_record_is_refused_and_stays_untouched() {
     assert_eq!(fs::read_to_string(ledger.path(&key)).unwrap(), text);
 }
 
+/// What the first version wrote. Every later one reads it.
+#[test]
+fn a_record_of_the_first_format_is_read() {
+    let json = r#"{"version":1,"name":"data","object":"ns-data","access":{"volume":"array-1:o-1","path":{"Loop":{"file":"/luns/h/5"}},"identity":{"serial":"ABC","wwid":"3624a9370abc"},"size":1073741824,"grant":{"nonce":"00000000-0000-0000-0000-000000000001","host":"h"},"format_grant":{"filesystem":"ext4","uuid":"00000000-0000-0000-0000-000000000002"}},"filesystem":{"kind":"ext4","create_options":[],"mount_options":["noatime"]},"intent":"attach","format":{"phase":"began","filesystem":"ext4","uuid":"00000000-0000-0000-0000-000000000002"},"mountpoint":"/m/data-1","device":null}"#;
+    let text = format!("{json}\n{}\n", checksum(json.as_bytes()));
+    assert_eq!(parse_record(&text, Path::new("f")).unwrap(), record("o-1"));
+}
+
+#[test]
+fn only_a_torn_record_is_set_aside() {
+    let state = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(state.path()).unwrap();
+    let key = Key::of(record("o-1").volume());
+    let whole = |json: &str| format!("{json}\n{}\n", checksum(json.as_bytes()));
+    assert!(!ledger.is_damaged(&key), "there is none");
+    for kept in [
+        "{\"version\":2}\n".to_owned(),
+        whole("{\"version\":1,\"unknown\":1}"),
+        whole(&serde_json::to_string(&record("o-2")).unwrap()),
+    ] {
+        fs::write(ledger.path(&key), &kept).unwrap();
+        assert!(!ledger.is_damaged(&key), "{kept}");
+        let _refused = ledger.set_aside(&key).unwrap_err();
+        assert_eq!(fs::read_to_string(ledger.path(&key)).unwrap(), kept);
+    }
+    for torn in [
+        "",
+        "{\"version\":1",
+        "{\"version\":1}\nsha256:0\n",
+        "\u{0}\u{0}",
+    ] {
+        fs::write(ledger.path(&key), torn).unwrap();
+        ledger.set_aside(&key).unwrap();
+        assert_eq!(ledger.load(&key).unwrap(), None);
+        let aside = ledger.path(&key).with_extension("json.damaged");
+        assert_eq!(fs::read_to_string(aside).unwrap(), torn);
+    }
+}
+
 #[test]
 fn a_write_that_was_cut_off_leaves_the_old_record() {
     let state = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@
     reason = "helpers shared between the modules of one binary"
 )]
 
+mod adopt;
 mod bed;
 mod conformance;
 mod copies;

@@ -1,7 +1,7 @@
 //! One volume in trouble (its record damaged, its device hanging) is in trouble alone.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use host_attach::{LinuxAttacher, Moment, Step};
@@ -29,7 +29,12 @@ fn rewrite(path: &PathBuf, from: &str, to: &str) {
     let text = fs::read_to_string(path).unwrap();
     let json = text.lines().next().unwrap().replace(from, to);
     assert_ne!(Some(json.as_str()), text.lines().next());
-    let sum: String = Sha256::digest(&json)
+    write_record(path, &json);
+}
+
+/// Writes a record with its check sum.
+pub fn write_record(path: &Path, json: &str) {
+    let sum: String = Sha256::digest(json)
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();

@@ -118,6 +118,7 @@ impl EngineBuilder {
             callers: Callers::default(),
             mounted: Mutex::new(HashMap::new()),
             mount_changes: AtomicU64::new(0),
+            adopted: Mutex::new(HashSet::new()),
         };
         Arc::new(Engine {
             shared: Arc::new(shared),

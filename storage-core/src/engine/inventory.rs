@@ -78,6 +78,19 @@ impl Known {
         })
     }
 
+    /// The volume whose device answers with that serial.
+    pub(crate) fn by_serial(&self, serial: &str) -> Option<Located> {
+        let shows = |entry: &&Entry| {
+            let identity = entry.volume.identity.as_ref();
+            identity.is_some_and(|identity| identity.serial == serial)
+        };
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.by_name.values().find(shows).map(|entry| Located {
+            volume: entry.volume.as_ref().clone(),
+            member: Arc::clone(&entry.member),
+        })
+    }
+
     /// Remembers a usable volume; one in any other state is looked up each time.
     pub(crate) fn remember(&self, located: &Located) {
         if located.volume.state != VolumeState::Ready {

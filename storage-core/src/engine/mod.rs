@@ -5,6 +5,7 @@
 //! runs in a task of its own in its volume's line ([`operations`]); a caller waits for it up to
 //! its own deadline.
 
+mod adopt;
 mod background;
 mod builder;
 mod callers;
@@ -18,7 +19,7 @@ mod provision;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,9 +72,16 @@ pub(crate) struct Shared {
     /// Where volumes are mounted, as their operations leave it.
     mounted: Mutex<HashMap<VolumeName, PathBuf>>,
     mount_changes: AtomicU64,
+    /// Volumes whose mounts were found without a record, and taken into the ledger since somebody
+    /// last asked.
+    adopted: Mutex<HashSet<VolumeName>>,
 }
 
 impl Shared {
+    fn adopted(&self) -> std::sync::MutexGuard<'_, HashSet<VolumeName>> {
+        self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The volume of that name: as known, else as the arrays say.
     pub(crate) async fn locate(&self, name: &VolumeName) -> Result<Option<Located>> {
         if let Some(located) = self.known.get(name) {
@@ -279,6 +287,18 @@ impl Engine {
         self.shared.attacher.host()
     }
 
+    /// Volumes whose mounts this host had lost the record of and has on record again. Who uses
+    /// them, only the caller can know: it asks [`Self::take_adopted`] for each.
+    #[must_use]
+    pub fn adopted(&self) -> Vec<VolumeName> {
+        self.shared.adopted().iter().cloned().collect()
+    }
+
+    /// Whether the volume is one of [`Self::adopted`]; it is none any more after that.
+    pub fn take_adopted(&self, name: &VolumeName) -> bool {
+        self.shared.adopted().remove(name)
+    }
+
     /// What this host has attached, observed now.
     ///
     /// # Errors
@@ -354,6 +374,10 @@ impl Engine {
             background.spawn(known.keep_fresh(fleet, Arc::clone(member)));
         }
         background.spawn(background::heal(
+            Arc::clone(&self.shared),
+            Arc::clone(&self.operations),
+        ));
+        background.spawn(adopt::adopt_for_ever(
             Arc::clone(&self.shared),
             Arc::clone(&self.operations),
         ));

@@ -12,6 +12,7 @@ use crate::attach::{AttachVolume, Attachment, AttachmentState};
 use crate::backend::{
     HeldVolume, Preemption, Publication, PublishVolume, UnpublishVolume, VolumeKey,
 };
+use crate::engine::adopt;
 use crate::engine::fleet::{Located, Member};
 use crate::engine::{Shared, no_such};
 use crate::error::{Error, ErrorKind, Result};
@@ -69,7 +70,9 @@ async fn mount_located(shared: &Shared, mut located: Located) -> Result<PathBuf>
         .attacher
         .supports(located.member.backend.capabilities().protocol)?;
     crash_points::point!("fence.F0.before");
-    shared.attacher.prepare(&located.volume).await?;
+    if let Err(error) = shared.attacher.prepare(&located.volume).await {
+        return adopt::instead(shared, &located, error).await;
+    }
     crash_points::point!("fence.F0.after");
     let request = PublishVolume {
         volume: located.volume.clone(),
@@ -217,7 +220,7 @@ async fn attach(shared: &Shared, located: &Located, access: Access) -> Result<Pa
 
 /// Takes the format grant away now that a file system is known to exist. Not being able to is no
 /// reason to fail the mount: the device is not blank any more, and the next mount tries again.
-async fn withdraw_grant(located: &Located) {
+pub(crate) async fn withdraw_grant(located: &Located) {
     if let Err(error) = located
         .member
         .backend

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use crate::access::{Host, Protocol};
-use crate::attach::{AttachVolume, Attacher, Attachment, AttachmentState};
+use crate::attach::{AdoptVolume, AttachVolume, Attacher, Attachment, AttachmentState, Unrecorded};
 use crate::backend::HeldVolume;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::array::MemoryArray;
@@ -22,6 +22,8 @@ pub struct MemoryAttacher {
     host: Host,
     arrays: Vec<Arc<MemoryArray>>,
     ledger: Mutex<HashMap<VolumeId, Attachment>>,
+    /// What is mounted and not on the ledger, by serial.
+    lost: Mutex<HashMap<String, Attachment>>,
     held: Mutex<Option<String>>,
     intentions: Mutex<HashMap<VolumeId, HeldVolume>>,
 }
@@ -34,6 +36,7 @@ impl MemoryAttacher {
             host,
             arrays,
             ledger: Mutex::new(HashMap::new()),
+            lost: Mutex::new(HashMap::new()),
             held: Mutex::new(None),
             intentions: Mutex::new(HashMap::new()),
         }
@@ -42,6 +45,18 @@ impl MemoryAttacher {
     /// Makes every detach fail because something (named) holds the mount; `None` ends that.
     pub fn hold(&self, holder: Option<&str>) {
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = holder.map(str::to_owned);
+    }
+
+    /// Loses the record of a volume over its live mount, as when the state folder is deleted.
+    pub fn lose_record(&self, volume: &Volume) {
+        let serial = volume.identity.as_ref().map(|identity| &identity.serial);
+        if let (Some(serial), Some(attachment)) = (serial, self.ledger().remove(&volume.id)) {
+            self.lost().insert(serial.clone(), attachment);
+        }
+    }
+
+    fn lost(&self) -> MutexGuard<'_, HashMap<String, Attachment>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn intentions_now(&self) -> MutexGuard<'_, HashMap<VolumeId, HeldVolume>> {
@@ -107,6 +122,11 @@ impl Attacher for MemoryAttacher {
         {
             ledger.remove(&volume.id);
         }
+        drop(ledger);
+        if self.lost().values().any(|lost| lost.volume == volume.id) {
+            let message = "this host still shows the volume, and the ledger does not know it";
+            return Err(Error::new(ErrorKind::FailedPrecondition, message));
+        }
         Ok(())
     }
 
@@ -149,6 +169,35 @@ impl Attacher for MemoryAttacher {
             formatted: true,
         };
         self.ledger().insert(id, attachment.clone());
+        Ok(Outcome::Done(attachment))
+    }
+
+    async fn unrecorded(&self) -> Result<Vec<Unrecorded>> {
+        let lost = self.lost();
+        let found = lost.keys().map(|serial| Unrecorded {
+            device: format!("memory-{serial}"),
+            serial: Some(serial.clone()),
+        });
+        Ok(found.collect())
+    }
+
+    async fn adopt(&self, request: AdoptVolume) -> Result<Outcome<Attachment>> {
+        if let Some(known) = self.ledger().get(&request.volume.id) {
+            return Ok(Outcome::AlreadySo(known.clone()));
+        }
+        let mut lost = self.lost();
+        let matching = lost
+            .extract_if(|_, one| {
+                one.volume == request.volume.id && one.nonce == request.grant.nonce
+            })
+            .next();
+        drop(lost);
+        let Some((_, attachment)) = matching else {
+            let message = "it is left as it is: made under another grant";
+            return Err(Error::new(ErrorKind::FailedPrecondition, message));
+        };
+        self.ledger()
+            .insert(attachment.volume.clone(), attachment.clone());
         Ok(Outcome::Done(attachment))
     }
 

@@ -24,7 +24,7 @@ use self::backing::{
     same_end,
 };
 use self::marker::{Marker, marker_text, read_marker};
-use super::{Connector, Stranger, lun_of_file};
+use super::{Connector, Marked, Stranger, lun_of_file};
 use crate::blocking::poll_until;
 use crate::device::BlockNode;
 use crate::failure::{call_error, errno, error, io_error, refused};
@@ -170,6 +170,25 @@ impl Connector for LoopConnector {
         Ok(showing)
     }
 
+    fn marked(&self, known: &dyn Fn(&BlockNode) -> bool) -> Result<Vec<Marked>> {
+        let mut found = Vec::new();
+        for Bound { node, backing } in bound_devices()? {
+            if known(&node) || !self.is_for_this_host(&backing) {
+                continue;
+            }
+            if let Some((Marker::Ours { key, nonce }, _)) = read_marker(&node)? {
+                found.push(Marked {
+                    node,
+                    key,
+                    nonce,
+                    serial: read_serial(&backing).ok(),
+                    path: AccessPath::Loop { file: backing },
+                });
+            }
+        }
+        Ok(found)
+    }
+
     fn luns_shown(&self) -> Result<BTreeSet<u16>> {
         let shown = backings()?.into_iter().map(|(_, path)| path);
         Ok(shown
@@ -304,10 +323,7 @@ fn remembered(record: &Record, node: &BlockNode) -> Result<bool> {
     let Some(fact) = &record.device else {
         return Ok(false);
     };
-    Ok(fact.name == node.name
-        && fact.number == node.number
-        && fact.diskseq == node.diskseq
-        && fact.boot_id == boot_id()?)
+    Ok(fact.is(node, &boot_id()?))
 }
 
 /// The device that this grant made before a crash, if it did.

@@ -116,7 +116,7 @@ impl Intents {
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            match read(&path) {
+            match read_intent(&path) {
                 Some(held) => intentions.push(held),
                 None => {
                     tracing::error!(path = %path.display(), "an intention cannot be read; it is left as it is");
@@ -133,7 +133,7 @@ impl Intents {
     }
 }
 
-fn read(path: &Path) -> Option<HeldVolume> {
+pub(crate) fn read_intent(path: &Path) -> Option<HeldVolume> {
     let intent: Intent = serde_json::from_slice(&bytes(path)?).ok()?;
     (intent.version <= FORMAT_VERSION).then_some(intent.held)
 }

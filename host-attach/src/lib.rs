@@ -42,7 +42,9 @@ mod runner;
 mod steps;
 mod sys;
 mod teardown;
+mod view;
 
 pub use attacher::{Config, LinuxAttacher};
 pub use identity::this_host;
 pub use steps::{Moment, Observer, Step};
+pub use view::{LedgerEntry, LedgerView, Recorded, view_ledger};

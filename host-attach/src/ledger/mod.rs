@@ -388,7 +388,7 @@ fn stem(path: &Path) -> Option<&str> {
 }
 
 /// A record, if the file is there, which must be that of the volume that the file is named for.
-fn read_own_record(path: &Path) -> Result<Option<Record>> {
+pub(crate) fn read_own_record(path: &Path) -> Result<Option<Record>> {
     let Some(record) = read_record(path)? else {
         return Ok(None);
     };

@@ -1,66 +1,32 @@
 //! The command line for people: arguments in, text and an exit code out.
 //!
-//! Exit codes: 0 fine, 1 what was asked has a negative answer (a configuration with errors),
-//! 64 wrong usage (`EX_USAGE` of sysexits.h).
+//! Exit codes: 0 fine; 1 an error, or the answer is no (a configuration with errors, a volume that
+//! is not there); 2 wrong usage; 3 the answer is not complete, as an array did not answer.
+
+mod arguments;
+mod asking;
 
 use std::ffi::OsString;
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{ErrorKind, Write};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::Parser as _;
 
 use crate::config::{self, Environment, Report};
+use crate::operator;
+use arguments::{
+    Arguments, ArrayCommand, CheckArguments, Command, ConfigCommand, Output, TrashCommand,
+    VolumeCommand,
+};
+use asking::Answer;
 
-/// `EX_USAGE` of sysexits.h.
-pub const USAGE: u8 = 64;
+/// An error, or the answer is no.
+pub const FAILED: u8 = 1;
+/// Wrong usage, as most programs say it.
+pub const USAGE: u8 = 2;
+/// An array did not answer, so what it has is missing in the answer.
+pub const PARTIAL: u8 = 3;
 
-/// Volumes from a fleet of storage arrays, for containers.
-#[derive(Debug, Parser)]
-#[command(name = "fairlead", version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Look after the configuration file.
-    #[command(subcommand)]
-    Config(ConfigCommand),
-}
-
-#[derive(Debug, Subcommand)]
-enum ConfigCommand {
-    /// Report every problem of a configuration file, with line, column and what to do.
-    ///
-    /// The environment counts too: it is what an adapter started with it would see. Exit code 0:
-    /// no errors (there may be warnings); 1: errors; 64: wrong usage.
-    Check(CheckArguments),
-    /// Print the JSON Schema of the configuration file.
-    Schema,
-}
-
-#[derive(Debug, Args)]
-struct CheckArguments {
-    /// The file.
-    #[arg(default_value = config::DEFAULT_PATH)]
-    file: PathBuf,
-    /// How to print the findings.
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
-}
-
-/// How answers are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    Table,
-    /// For programs.
-    Json,
-}
-
-/// Runs the command line and gives the exit code. Answers go to `out`, complaints about the usage
-/// to `err`.
+/// Runs the command line and gives the exit code. Answers go to `out`, complaints to `err`.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     out: &mut dyn Write,
@@ -70,25 +36,57 @@ pub fn run(
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() => {
             let written = write!(err, "{error}");
-            return if written.is_ok() { USAGE } else { 1 };
+            return if written.is_ok() { USAGE } else { FAILED };
         }
         Err(help) => return u8::from(write!(out, "{help}").is_err()),
     };
-    let (text, code) = match arguments.command {
-        Command::Config(ConfigCommand::Check(check)) => answer(&check),
-        Command::Config(ConfigCommand::Schema) => (config::schema_text(), 0),
+    let answer = match arguments.command {
+        Command::Config(ConfigCommand::Check(check)) => checked(&check),
+        Command::Config(ConfigCommand::Schema(schema)) => Answer {
+            text: if schema.answers {
+                operator::schema_text()
+            } else {
+                config::schema_text()
+            },
+            ..Answer::default()
+        },
+        Command::Volume(VolumeCommand::Ls(arguments)) => asking::volume_ls(&arguments),
+        Command::Volume(VolumeCommand::Inspect(arguments)) => asking::inspect(&arguments),
+        Command::Volume(VolumeCommand::Trash(TrashCommand::Ls(arguments))) => {
+            asking::trash_ls(&arguments)
+        }
+        Command::Volume(VolumeCommand::Trash(TrashCommand::Recover(arguments))) => {
+            asking::recover(&arguments)
+        }
+        Command::Array(ArrayCommand::Ls(arguments)) => asking::array_ls(&arguments),
+        Command::Connections(arguments) => asking::connections(&arguments),
     };
-    // A reader that has gone away (a closed pipe) is no reason to say anything more.
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    if written.is_ok() { code } else { 1 }
+    print(&answer, out, err)
 }
 
-fn answer(check: &CheckArguments) -> (String, u8) {
+/// A reader that has gone away (a closed pipe) has seen enough: that is no error, and no reason to
+/// say anything more.
+fn print(answer: &Answer, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let written = out
+        .write_all(answer.text.as_bytes())
+        .and_then(|()| out.flush());
+    let noted = err.write_all(answer.notes.as_bytes());
+    match (written, noted) {
+        (Err(error), _) if error.kind() != ErrorKind::BrokenPipe => FAILED,
+        _ => answer.code,
+    }
+}
+
+fn checked(check: &CheckArguments) -> Answer {
     let report = config::check_file(&check.file, &Environment::from_process());
-    (print(&report, check.output), u8::from(!report.valid))
+    Answer {
+        text: printed(&report, check.output),
+        code: if report.valid { 0 } else { FAILED },
+        ..Answer::default()
+    }
 }
 
-fn print(report: &Report, output: Output) -> String {
+fn printed(report: &Report, output: Output) -> String {
     match output {
         Output::Table => report.to_string(),
         Output::Json => serde_json::to_string_pretty(report).map_or_else(

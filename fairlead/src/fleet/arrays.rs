@@ -8,6 +8,7 @@ use storage_core::{Backend, Protocol};
 use storage_http::Trust;
 
 use crate::config::{self, Config, SanType};
+use crate::operator::Site;
 
 /// An array that is configured and not, or not completely, served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +70,17 @@ pub(super) fn build(config: &Config) -> Result<Vec<Built>, Vec<Refused>> {
     } else {
         Err(wrong)
     }
+}
+
+/// As [`build`], for those who look: each array, or why its configuration cannot work.
+pub(super) fn sites(config: &Config) -> Vec<Site> {
+    let site = |array: &config::FlashArray| Site {
+        endpoint: array.endpoint.to_string(),
+        san_type: array.san_type.as_str().to_owned(),
+        draining: array.draining,
+        backend: flash_array(config, array),
+    };
+    config.flash_arrays.iter().map(site).collect()
 }
 
 /// Every `FlashBlade`: there is no code yet that could ask them anything.

@@ -110,6 +110,17 @@ pub fn assemble_with_mounts(
     })
 }
 
+/// Every FlashArray by itself: one whose configuration cannot work hides none of the others. For
+/// those who look, not for those who make volumes.
+pub(crate) fn sites(config: &Config) -> Vec<crate::operator::Site> {
+    arrays::sites(config)
+}
+
+/// The arrays that cannot be asked by this version, with the reason.
+pub(crate) fn unasked(config: &Config) -> Vec<Refused> {
+    arrays::blades(config)
+}
+
 fn engine(config: &Config, arrays: Vec<Built>, attacher: Arc<LinuxAttacher>) -> Arc<Engine> {
     let draining: Vec<String> = arrays
         .iter()

@@ -74,7 +74,7 @@ fn a_missing_file_is_exit_1() {
 }
 
 #[test]
-fn wrong_usage_is_exit_64_and_help_is_exit_0() {
+fn wrong_usage_is_exit_2_and_help_is_exit_0() {
     for arguments in [
         &["config"][..],
         &["nonsense"],
@@ -82,7 +82,7 @@ fn wrong_usage_is_exit_64_and_help_is_exit_0() {
         &[],
     ] {
         let (code, out, err) = run(arguments);
-        assert_eq!(code, 64, "{arguments:?}: {out}{err}");
+        assert_eq!(code, 2, "{arguments:?}: {out}{err}");
         assert!(out.is_empty() && !err.is_empty());
     }
     let (code, out, err) = run(&["config", "check", "--help"]);

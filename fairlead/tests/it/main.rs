@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "test code: a failed expectation is a failed test"
 )]
 
@@ -13,4 +14,6 @@ mod command;
 mod environment;
 mod fleet;
 mod never_formatted;
+mod operator;
 mod schema;
+mod tables;

@@ -1,0 +1,117 @@
+//! `fairlead array ls`.
+
+use std::sync::Arc;
+
+use storage_core::{ArrayIdentity, Backend, Labels, Result, Telemetry};
+use tokio::time::Instant;
+
+use super::gather::all_volumes;
+use super::reach::{Arrays, Site};
+use super::report::{ArrayEntry, ArrayList, FORMAT, plain};
+
+/// What one array told.
+struct Told {
+    telemetry: Telemetry,
+    identity: Option<ArrayIdentity>,
+    labels: Labels,
+    volumes: u64,
+    latency_ms: u64,
+}
+
+/// Every configured array, how full it is, and whether it answers.
+pub async fn arrays(arrays: &Arrays) -> ArrayList {
+    let answers = arrays.ask(ask).await;
+    let mut entries = Vec::new();
+    for site in &arrays.sites {
+        let told = answers
+            .told
+            .iter()
+            .find(|(one, _)| one.endpoint == site.endpoint);
+        let silent = answers
+            .silent
+            .iter()
+            .find(|one| one.endpoint == site.endpoint);
+        match (told, silent) {
+            (Some((_, told)), _) => entries.push(reached(site, told)),
+            (None, Some(silent)) => entries.push(unreached(site, &silent.error)),
+            // Another array was asked for.
+            (None, None) => {}
+        }
+    }
+    entries.extend(arrays.unasked.iter().map(|blade| ArrayEntry {
+        family: "FlashBlade".to_owned(),
+        error: Some(blade.error.clone()),
+        ..empty(&blade.endpoint)
+    }));
+    ArrayList {
+        format: FORMAT,
+        arrays: entries,
+    }
+}
+
+async fn ask(backend: Arc<dyn Backend>) -> Result<Told> {
+    // The first call opens the session.
+    backend.telemetry().await?;
+    let volumes = all_volumes(&*backend).await?.len();
+    let began = Instant::now();
+    let telemetry = backend.telemetry().await?;
+    Ok(Told {
+        latency_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        telemetry,
+        identity: backend.survey().and_then(|survey| survey.identity()),
+        labels: backend.labels(),
+        volumes: u64::try_from(volumes).unwrap_or(u64::MAX),
+    })
+}
+
+fn reached(site: &Site, told: &Told) -> ArrayEntry {
+    let identity = told.identity.as_ref();
+    ArrayEntry {
+        reachable: true,
+        name: Some(told.telemetry.array_name.clone()),
+        id: Some(told.telemetry.array.to_string()),
+        software: identity.and_then(|identity| identity.software.clone()),
+        rest: identity.and_then(|identity| identity.interface.clone()),
+        san_type: Some(site.san_type.clone()),
+        draining: site.draining,
+        capacity_bytes: Some(told.telemetry.capacity.bytes()),
+        used_bytes: Some(told.telemetry.used.bytes()),
+        free_bytes: Some(told.telemetry.free().bytes()),
+        volumes: Some(told.volumes),
+        latency_ms: Some(told.latency_ms),
+        labels: plain(&told.labels),
+        ..empty(&site.endpoint)
+    }
+}
+
+fn unreached(site: &Site, error: &str) -> ArrayEntry {
+    let labels = site.backend.as_ref().map(|backend| backend.labels());
+    ArrayEntry {
+        error: Some(error.to_owned()),
+        san_type: Some(site.san_type.clone()),
+        draining: site.draining,
+        labels: labels.map(|labels| plain(&labels)).unwrap_or_default(),
+        ..empty(&site.endpoint)
+    }
+}
+
+fn empty(endpoint: &str) -> ArrayEntry {
+    ArrayEntry {
+        endpoint: endpoint.to_owned(),
+        family: "FlashArray".to_owned(),
+        reachable: false,
+        error: None,
+        name: None,
+        id: None,
+        software: None,
+        rest: None,
+        san_type: None,
+        draining: false,
+        capacity_bytes: None,
+        used_bytes: None,
+        free_bytes: None,
+        volumes: None,
+        latency_ms: None,
+        labels: std::collections::BTreeMap::new(),
+    }
+}

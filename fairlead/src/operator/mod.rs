@@ -1,0 +1,34 @@
+//! What people who look after volumes ask: which there are, who holds them, what is in the trash,
+//! how the arrays are. The commands of `fairlead` that talk to arrays, as functions.
+//!
+//! Everything here reads, but for one: [`recover`]. Nothing takes the lock of a host's state, so
+//! it works beside a running plugin. Every array is asked at once and within one deadline; one
+//! that does not answer is told in the answer, never left out in silence.
+
+mod advice;
+mod arrays;
+mod connections;
+mod gather;
+mod inspect;
+mod reach;
+mod recover;
+mod report;
+mod sheet;
+mod table;
+mod text;
+mod trash;
+mod volumes;
+
+pub use arrays::arrays;
+pub use connections::{ConnectionFilter, Here, connections};
+pub use inspect::inspect;
+pub use reach::{Arrays, Site};
+pub use recover::{Recover, recover};
+pub use report::{
+    ArrayEntry, ArrayList, ConnectionEntry, ConnectionList, HostEntry, InspectedVolume, Inspection,
+    LedgerState, Recovery, TrashEntry, TrashList, Unavailable, VolumeEntry, VolumeList,
+    schema_text,
+};
+pub use table::Table;
+pub use trash::trash;
+pub use volumes::{VolumeFilter, volumes};

@@ -1,0 +1,64 @@
+//! Removed volumes, had back from the command line.
+
+use serde_json::json;
+
+use super::{Scene, remove};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_volume_is_had_back_and_no_name_is_given_twice() {
+    let scene = Scene::new(&["array-a", "array-b"]).await;
+    let (near, far) = (scene.node(0), scene.node(1));
+    let first = scene.make(0, "data").await;
+    remove(&near, &first).await;
+    let listed = scene.json(&["volume", "trash", "ls"]).await;
+    let object = listed["volumes"][0]["object"].as_str().unwrap().to_owned();
+
+    // The name is taken on the other array.
+    let second = scene.make(1, "data").await;
+    for which in ["data", object.as_str()] {
+        let said = scene.run(&["volume", "trash", "recover", which]).await;
+        assert_eq!(said.code, 1, "{}", said.out);
+        assert!(
+            said.err.contains("taken by ns-data") && said.err.contains("--name"),
+            "{}",
+            said.err
+        );
+    }
+    let listed = scene.json(&["volume", "trash", "ls"]).await;
+    assert_eq!(listed["volumes"][0]["name_taken"], true);
+    let words = ["volume", "trash", "recover", &object, "--name", "before"];
+    let back = scene.json(&words).await;
+    assert_eq!(
+        (&back["changed"], &back["volume"]["name"]),
+        (&json!(true), &json!("before"))
+    );
+    let said = scene
+        .run(&["volume", "trash", "recover", "data", "--name", "before"])
+        .await;
+    assert_eq!(
+        said.code, 1,
+        "nothing called data is in the trash: {}",
+        said.out
+    );
+
+    // Under its own name once that is free, and again is so already.
+    remove(&far, &second).await;
+    let back = scene.json(&["volume", "trash", "recover", "data"]).await;
+    assert_eq!(back["volume"]["id"], second.id.to_string());
+    let again = scene.json(&["volume", "trash", "recover", "data"]).await;
+    assert_eq!(again["changed"], false);
+
+    // Of two with one name, the object says which.
+    remove(&far, &second).await;
+    let third = scene.make(0, "data").await;
+    remove(&near, &third).await;
+    let said = scene.run(&["volume", "trash", "recover", "data"]).await;
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("several removed volumes"), "{}", said.err);
+    let back = scene
+        .json(&["volume", "trash", "recover", "data", "--array", "array-b"])
+        .await;
+    assert_eq!(back["volume"]["id"], second.id.to_string());
+    let inspected = scene.json(&["volume", "inspect", "before"]).await;
+    assert_eq!(inspected["volumes"][0]["id"], first.id.to_string());
+}

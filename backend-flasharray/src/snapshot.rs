@@ -10,7 +10,9 @@
 //! - Delete: GET the volume's tags, PATCH destroyed.
 //!
 //! A delete of the volume that meets a create: the delete looks for snapshots after it renamed the
-//! volume aside, and the create does not acknowledge a snapshot of a volume that is aside.
+//! volume aside. The create makes none of a volume whose tags tell that it is aside; one that the
+//! array shows as of such a volume all the same is removed again and not acknowledged, though its
+//! name is then taken until it is eradicated.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -31,6 +33,17 @@ use crate::record::Record;
 
 /// The answers that say that a volume or snapshot is not there any more.
 const GONE: &[Refusal] = &[Refusal::VolumeMissing, Refusal::Destroyed];
+
+/// Whose a volume is.
+enum Owned {
+    Gone,
+    /// Not this namespace's.
+    Not,
+    /// This namespace's, under the user's name.
+    Usable(VolumeName),
+    /// The same, being made or removed.
+    Aside,
+}
 
 fn volume_gone() -> Error {
     Error::new(ErrorKind::NotFound, "the volume is gone")
@@ -54,11 +67,11 @@ impl FlashArray {
     async fn take_snapshot(&self, request: &CreateSnapshot) -> Result<Outcome<Snapshot>> {
         let id = request.volume.id.object();
         let api = self.api_for(&request.volume.id).await?;
-        let name = match self.record_of(&api, id).await? {
-            None => return Err(volume_gone()),
-            Some(record) => record.name_in(&self.namespace).cloned(),
+        let name = match self.owner_of(&api, id).await? {
+            Owned::Gone | Owned::Aside => return Err(volume_gone()),
+            Owned::Not => return Err(not_ours()),
+            Owned::Usable(name) => name,
         };
-        let name = name.ok_or_else(not_ours)?;
         let made = match api.make_snapshot(id, request.name.as_str()).await {
             Ok(made) => made,
             // Also by an earlier try of this very call.
@@ -103,6 +116,10 @@ impl FlashArray {
                 "a snapshot of this name has just gone; try again",
             ));
         };
+        let volume = wire.source.name.as_deref().unwrap_or_default();
+        if is_reserved(&self.namespace, volume) {
+            return Err(volume_gone());
+        }
         if wire.destroyed {
             return Err(Error::new(
                 ErrorKind::FailedPrecondition,
@@ -161,10 +178,9 @@ impl FlashArray {
             return Ok(None);
         };
         // The array's word on whose the volume is, not the caller's.
-        let record = self.record_of(&api, id).await?;
-        match record.and_then(|record| record.name_in(&self.namespace).cloned()) {
-            Some(owner) => self.snapshot(&api, &wire, &owner),
-            None => Ok(None),
+        match self.owner_of(&api, id).await? {
+            Owned::Usable(owner) => self.snapshot(&api, &wire, &owner),
+            Owned::Gone | Owned::Not | Owned::Aside => Ok(None),
         }
     }
 
@@ -231,11 +247,11 @@ impl FlashArray {
 
     async fn remove_snapshot(&self, snapshot: &Snapshot) -> Result<Outcome<()>> {
         let api = self.api_on(snapshot.id.array()).await?;
-        match self.record_of(&api, snapshot.volume.object()).await? {
+        match self.owner_of(&api, snapshot.volume.object()).await? {
             // Eradicated, and its snapshots with it.
-            None => return Ok(Outcome::AlreadySo(())),
-            Some(record) if record.name_in(&self.namespace).is_none() => return Err(not_ours()),
-            Some(_) => {}
+            Owned::Gone => return Ok(Outcome::AlreadySo(())),
+            Owned::Not => return Err(not_ours()),
+            Owned::Usable(_) | Owned::Aside => {}
         }
         match api.destroy_snapshot(snapshot.id.object()).await {
             Ok(()) => Ok(Outcome::Done(())),
@@ -245,13 +261,23 @@ impl FlashArray {
         }
     }
 
-    /// What the tags of a volume say; `None` when there is no such volume.
-    async fn record_of(&self, api: &Api, volume: &str) -> Result<Option<Record>> {
-        match api.tags_of(&[volume]).await {
-            Ok(tags) => Record::read(&tags).map(Some),
-            Err(failure) if failure.is(&[Refusal::VolumeMissing]) => Ok(None),
-            Err(failure) => Err(failure.into()),
-        }
+    /// Whose a volume is, by its tags, and whether they tell that it is on its way in or out.
+    async fn owner_of(&self, api: &Api, volume: &str) -> Result<Owned> {
+        let tags = match api.tags_of(&[volume]).await {
+            Ok(tags) => tags,
+            Err(failure) if failure.is(&[Refusal::VolumeMissing]) => return Ok(Owned::Gone),
+            Err(failure) => return Err(failure.into()),
+        };
+        let Some(name) = Record::read(&tags)?.name_in(&self.namespace).cloned() else {
+            return Ok(Owned::Not);
+        };
+        let aside = |object: &String| is_reserved(&self.namespace, object);
+        let mut objects = tags.iter().filter_map(|tag| tag.resource.name.as_ref());
+        Ok(if objects.any(aside) {
+            Owned::Aside
+        } else {
+            Owned::Usable(name)
+        })
     }
 
     /// The snapshot as it is told; `None` for one of another form, and for one whose volume is on

@@ -10,11 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use storage_core::{
-    Access, Attacher, Backend, Capabilities, CreateVolume, DeleteVolume, Error, ErrorKind,
+    Access, Attacher, Backend, Capabilities, Clones, CreateVolume, DeleteVolume, Error, ErrorKind,
     ExpandVolume, HeldVolume, Host, Labels, ListVolumes, Namespace, Outcome, Publication,
-    PublishVolume, Result, Size, Survey, Telemetry, Trash, UnpublishVolume, Volume, VolumeKey,
-    VolumePage,
+    PublishVolume, Result, Size, Snapshots, Survey, Telemetry, Trash, UnpublishVolume, Volume,
+    VolumeKey, VolumePage,
 };
+
+use uuid::Uuid;
 
 use crate::harness::{AttachHarness, Harness, Hook};
 
@@ -242,6 +244,14 @@ impl Backend for Faulty {
         self.inner.close().await;
     }
 
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        self.inner.snapshots().map(|_there| self as &dyn Snapshots)
+    }
+
+    fn clones(&self) -> Option<&dyn Clones> {
+        self.inner.clones().map(|_there| self as &dyn Clones)
+    }
+
     fn trash(&self) -> Option<&dyn Trash> {
         self.inner.trash().map(|_there| self as &dyn Trash)
     }
@@ -324,6 +334,18 @@ impl<H: Harness> Harness for WithFaults<H> {
         self.inner.rename_foreign(object, to).await
     }
 
+    async fn snapshot_foreign(&self, object: &str, suffix: &str) -> Hook {
+        self.inner.snapshot_foreign(object, suffix).await
+    }
+
+    async fn mark(&self, object: &str, mark: Uuid) -> Hook {
+        self.inner.mark(object, mark).await
+    }
+
+    async fn mark_of(&self, object: &str) -> Option<Uuid> {
+        self.inner.mark_of(object).await
+    }
+
     async fn set_down(&self, down: bool) -> Hook {
         self.inner.set_down(down).await
     }
@@ -337,5 +359,9 @@ impl<H: Harness> Harness for WithFaults<H> {
 impl<H: AttachHarness> AttachHarness for WithFaults<H> {
     fn attacher(&self) -> Arc<dyn Attacher> {
         self.inner.attacher()
+    }
+
+    fn filesystem_uuid(&self, volume: &Volume) -> Option<Uuid> {
+        self.inner.filesystem_uuid(volume)
     }
 }

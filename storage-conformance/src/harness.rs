@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use storage_core::{Attacher, Backend, Host, Initiators, Namespace, Size};
+use storage_core::{Attacher, Backend, Host, Initiators, Namespace, Size, Volume};
+use uuid::Uuid;
 
 /// How a case ended when it did not fail. A case fails by panicking.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +110,24 @@ pub trait Harness: Send + Sync {
         Hook::Missing
     }
 
+    /// Makes a snapshot of an object, whose name is the object's, a dot and this suffix.
+    async fn snapshot_foreign(&self, object: &str, suffix: &str) -> Hook {
+        let _ = (object, suffix);
+        Hook::Missing
+    }
+
+    /// Writes these 16 bytes at the beginning of an object's data, as a host would.
+    async fn mark(&self, object: &str, mark: Uuid) -> Hook {
+        let _ = (object, mark);
+        Hook::Missing
+    }
+
+    /// The first 16 bytes of an object's data, where the harness can read it.
+    async fn mark_of(&self, object: &str) -> Option<Uuid> {
+        let _ = object;
+        None
+    }
+
     /// Makes the array answer nothing, or answer again.
     async fn set_down(&self, down: bool) -> Hook {
         let _ = down;
@@ -127,6 +146,12 @@ pub trait Harness: Send + Sync {
 pub trait AttachHarness: Harness {
     /// The host. The same one in every call.
     fn attacher(&self) -> Arc<dyn Attacher>;
+
+    /// The UUID of the file system on a volume that is not attached, where the harness can tell.
+    fn filesystem_uuid(&self, volume: &Volume) -> Option<Uuid> {
+        let _ = volume;
+        None
+    }
 }
 
 /// A namespace that is known to be a good one.

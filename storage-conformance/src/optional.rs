@@ -1,11 +1,13 @@
-//! The trash and the survey of wrapped backends: there where the backend itself has them, and with
-//! the same repetitions and faults as everything else.
+//! The optional powers of wrapped backends: there where the backend itself has them, and with the
+//! same repetitions and faults as everything else.
 
 use async_trait::async_trait;
 use storage_core::{
-    ArrayIdentity, ConnectionPage, Error, ErrorKind, ListConnections, ListTrash, Outcome,
-    RecoverVolume, Result, Survey, Trash, TrashPage, Volume,
+    ArrayIdentity, CloneVolume, Clones, ConnectionPage, CreateSnapshot, CreateVolume, Error,
+    ErrorKind, ListConnections, ListSnapshots, ListTrash, Outcome, RecoverVolume, Result, Snapshot,
+    SnapshotName, SnapshotPage, Snapshots, Survey, Trash, TrashPage, Volume,
 };
+use uuid::Uuid;
 
 use crate::faulty::Faulty;
 use crate::retrying::Retrying;
@@ -62,5 +64,82 @@ impl Survey for Faulty {
     async fn connections(&self, request: ListConnections) -> Result<ConnectionPage> {
         let survey = self.inner().survey().ok_or_else(absent)?;
         self.dice.call(survey.connections(request)).await
+    }
+}
+
+#[async_trait]
+impl Snapshots for Retrying {
+    async fn create_snapshot(&self, request: CreateSnapshot) -> Result<Outcome<Snapshot>> {
+        let snapshots = self.inner().snapshots().ok_or_else(absent)?;
+        self.repeat(|| snapshots.create_snapshot(request.clone()))
+            .await
+    }
+
+    async fn get_snapshot(&self, volume: &Volume, name: &SnapshotName) -> Result<Option<Snapshot>> {
+        let snapshots = self.inner().snapshots().ok_or_else(absent)?;
+        self.repeat(|| snapshots.get_snapshot(volume, name)).await
+    }
+
+    async fn list_snapshots(&self, request: ListSnapshots) -> Result<SnapshotPage> {
+        let snapshots = self.inner().snapshots().ok_or_else(absent)?;
+        self.repeat(|| snapshots.list_snapshots(request.clone()))
+            .await
+    }
+
+    async fn delete_snapshot(&self, snapshot: &Snapshot) -> Result<Outcome<()>> {
+        let snapshots = self.inner().snapshots().ok_or_else(absent)?;
+        self.repeat(|| snapshots.delete_snapshot(snapshot)).await
+    }
+}
+
+#[async_trait]
+impl Clones for Retrying {
+    /// Every attempt has a nonce of its own, the first one that of the request.
+    async fn clone_volume(&self, request: CloneVolume) -> Result<Outcome<Volume>> {
+        let clones = self.inner().clones().ok_or_else(absent)?;
+        let mut next = Some(request.volume.nonce);
+        self.repeat(|| {
+            let nonce = next.take().unwrap_or_else(Uuid::new_v4);
+            let volume = CreateVolume {
+                nonce,
+                ..request.volume.clone()
+            };
+            clones.clone_volume(CloneVolume {
+                volume,
+                ..request.clone()
+            })
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Snapshots for Faulty {
+    async fn create_snapshot(&self, request: CreateSnapshot) -> Result<Outcome<Snapshot>> {
+        let snapshots = self.inner().snapshots().ok_or_else(absent)?;
+        self.dice.call(snapshots.create_snapshot(request)).await
+    }
+
+    async fn get_snapshot(&self, volume: &Volume, name: &SnapshotName) -> Result<Option<Snapshot>> {
+        let snapshots = self.inner().snapshots().ok_or_else(absent)?;
+        self.dice.call(snapshots.get_snapshot(volume, name)).await
+    }
+
+    async fn list_snapshots(&self, request: ListSnapshots) -> Result<SnapshotPage> {
+        let snapshots = self.inner().snapshots().ok_or_else(absent)?;
+        self.dice.call(snapshots.list_snapshots(request)).await
+    }
+
+    async fn delete_snapshot(&self, snapshot: &Snapshot) -> Result<Outcome<()>> {
+        let snapshots = self.inner().snapshots().ok_or_else(absent)?;
+        self.dice.call(snapshots.delete_snapshot(snapshot)).await
+    }
+}
+
+#[async_trait]
+impl Clones for Faulty {
+    async fn clone_volume(&self, request: CloneVolume) -> Result<Outcome<Volume>> {
+        let clones = self.inner().clones().ok_or_else(absent)?;
+        self.dice.call(clones.clone_volume(request)).await
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use storage_core::{
-    Access, Backend, Capabilities, CreateVolume, DeleteVolume, ErrorKind, ExpandVolume, HeldVolume,
-    Host, Labels, ListVolumes, Namespace, Outcome, Publication, PublishVolume, Result, Retry,
-    Survey, Telemetry, Trash, UnpublishVolume, Volume, VolumeKey, VolumePage,
+    Access, Backend, Capabilities, Clones, CreateVolume, DeleteVolume, ErrorKind, ExpandVolume,
+    HeldVolume, Host, Labels, ListVolumes, Namespace, Outcome, Publication, PublishVolume, Result,
+    Retry, Snapshots, Survey, Telemetry, Trash, UnpublishVolume, Volume, VolumeKey, VolumePage,
 };
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -161,6 +161,14 @@ impl Backend for Retrying {
 
     async fn close(&self) {
         self.inner.close().await;
+    }
+
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        self.inner.snapshots().map(|_there| self as &dyn Snapshots)
+    }
+
+    fn clones(&self) -> Option<&dyn Clones> {
+        self.inner.clones().map(|_there| self as &dyn Clones)
     }
 
     fn trash(&self) -> Option<&dyn Trash> {

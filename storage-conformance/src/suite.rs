@@ -70,6 +70,7 @@ macro_rules! backend_suite {
                 racing_deletes_agree,
                 a_delete_that_was_cut_off_is_finished,
                 a_half_removed_volume_in_use_gets_its_name_back,
+                a_delete_that_meets_a_publish,
             }
             restore {
                 a_half_removed_volume_gets_its_name_back,
@@ -84,6 +85,41 @@ macro_rules! backend_suite {
                 a_host_unheard_of_holds_nothing,
                 what_was_taken_away_is_not_held,
                 a_half_removed_volume_is_still_held,
+                a_volume_tells_its_holder,
+            }
+            snapshots {
+                a_snapshot_is_got_and_listed,
+                making_it_again_is_so_already,
+                racing_snapshots_of_one_name_agree,
+                pages_hold_each_snapshot_once,
+                changes_meanwhile_do_not_disturb_other_snapshots,
+                a_foreign_continuation_of_snapshots_is_refused,
+                a_removed_snapshot_is_gone,
+                a_removed_snapshot_is_never_given_again,
+                names_in_two_cases_do_not_meet,
+                every_allowed_snapshot_name_works,
+                a_volume_that_is_gone_has_none,
+                an_object_without_record_has_none,
+                another_clusters_snapshots_stay,
+                a_volume_with_snapshots_is_not_deleted,
+                a_half_removed_volume_has_none,
+            }
+            clones {
+                a_copy_is_a_volume_of_its_own,
+                a_copy_has_its_sources_data,
+                a_copy_of_a_snapshot_has_its_data,
+                a_copy_may_be_larger,
+                what_is_no_copy_is_refused,
+                a_source_that_is_gone_is_not_found,
+                an_existing_name_gives_its_volume,
+                racing_clones_and_creates_give_one_volume,
+                a_copy_lives_as_any_volume_does,
+                an_object_without_record_is_copied,
+                a_copy_has_the_limits_asked_for,
+            }
+            limits {
+                limits_are_read_back,
+                limits_out_of_range_are_refused,
             }
             trash {
                 what_was_removed_is_listed,
@@ -119,6 +155,8 @@ macro_rules! backend_suite {
                 what_needs_no_array_works_without,
                 telemetry_is_plausible,
                 refusals_are_final_and_speak,
+                powers_are_as_the_capabilities_say,
+                a_silent_array_is_not_without_snapshots,
             }
             idempotency {
                 creating_again_gives_the_same_volume,
@@ -145,6 +183,10 @@ macro_rules! attach_suite {
                 a_blank_volume_without_grant_is_not_formatted,
                 a_formatted_volume_needs_no_grant,
                 what_is_unknown_is_absent,
+            }
+            copying {
+                a_copied_xfs_gets_its_own_uuid,
+                a_copied_ext4_keeps_its_uuid,
             }
             detaching {
                 a_detached_volume_is_released_until_forgotten,

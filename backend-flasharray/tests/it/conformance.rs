@@ -1,11 +1,12 @@
-//! The public suite: on a current array, on the oldest REST version that is served, and on an
-//! array whose network loses requests and answers.
+//! The public suite: on a current array, on the oldest and the newest REST version that is served,
+//! and on arrays of each whose network loses requests and answers.
 
 use std::sync::Arc;
 
 use array_sim::{FaultKind, FaultPlan};
 use storage_conformance::{Harness, Hook, async_trait, seed};
 use storage_core::{Backend, DeleteVolume, Namespace, Size};
+use uuid::Uuid;
 
 use crate::support::{Rig, request};
 
@@ -14,23 +15,34 @@ struct Simulated {
     faults: bool,
 }
 
-async fn current() -> Simulated {
-    Simulated {
-        rig: Rig::new().await,
-        faults: false,
-    }
-}
-
-async fn oldest() -> Simulated {
-    let rig = Rig::with(|config| config.rest_versions = vec!["2.2".to_owned()]).await;
+/// An array that offers these versions.
+async fn quiet(versions: &[&str]) -> Simulated {
+    let versions: Vec<String> = versions.iter().map(|one| (*one).to_owned()).collect();
+    let rig = Rig::with(|config| config.rest_versions = versions).await;
     Simulated { rig, faults: false }
 }
 
-async fn faulty() -> Simulated {
-    let rig = Rig::new().await;
-    let simulated = Simulated { rig, faults: true };
+async fn current() -> Simulated {
+    quiet(&["2.2", "2.26"]).await
+}
+
+async fn oldest() -> Simulated {
+    quiet(&["2.2"]).await
+}
+
+async fn newest() -> Simulated {
+    quiet(&["2.2", "2.26", "2.50"]).await
+}
+
+/// The same with a network that breaks.
+fn broken(mut simulated: Simulated) -> Simulated {
+    simulated.faults = true;
     simulated.break_network(true);
     simulated
+}
+
+async fn faulty() -> Simulated {
+    broken(current().await)
 }
 
 impl Simulated {
@@ -109,6 +121,23 @@ impl Harness for Simulated {
         self.aside(admin.rename(object, to)).await
     }
 
+    async fn snapshot_foreign(&self, object: &str, suffix: &str) -> Hook {
+        let admin = self.rig.admin();
+        self.aside(admin.snapshot_as(object, suffix)).await
+    }
+
+    async fn mark(&self, object: &str, mark: Uuid) -> Hook {
+        let serial = self.rig.array.volume(object).unwrap().serial;
+        std::fs::write(self.rig.array.data_file(&serial), mark.as_bytes()).unwrap();
+        Hook::Done
+    }
+
+    async fn mark_of(&self, object: &str) -> Option<Uuid> {
+        let serial = self.rig.array.volume(object)?.serial;
+        let bytes = std::fs::read(self.rig.array.data_file(&serial)).unwrap();
+        Uuid::from_slice(bytes.get(..16)?).ok()
+    }
+
     async fn set_down(&self, down: bool) -> Hook {
         if down {
             self.rig.array.stop().await;
@@ -131,6 +160,21 @@ mod on_a_current_array {
 mod on_the_oldest_version {
     use super::oldest;
     storage_conformance::backend_suite!(oldest().await);
+}
+
+mod on_the_newest_version {
+    use super::newest;
+    storage_conformance::backend_suite!(newest().await);
+}
+
+mod on_the_oldest_version_and_a_bad_network {
+    use super::{broken, oldest};
+    storage_conformance::backend_suite!(broken(oldest().await));
+}
+
+mod on_the_newest_version_and_a_bad_network {
+    use super::{broken, newest};
+    storage_conformance::backend_suite!(broken(newest().await));
 }
 
 mod on_a_bad_network {

@@ -121,8 +121,8 @@ async fn only_snapshots_of_recorded_volumes_are_ours() {
     assert_eq!(node.frozen(&ours, "one").await, None);
     let error = node.freeze(&ours, "three").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
-    let taken_back = rig.array.snapshots();
-    assert!(taken_back[&format!("{trash}.three")].destroyed.is_some());
+    let all = rig.array.snapshots();
+    assert!(all.keys().all(|one| !one.ends_with(".three")), "{all:?}");
 }
 
 #[tokio::test]
@@ -151,17 +151,28 @@ async fn a_snapshot_that_meets_a_delete_is_not_acknowledged() {
     let rig = Rig::new().await;
     let node = rig.node();
     let volume = node.make("data").await;
-    // The delete has found no snapshot and nobody connected, and waits before it destroys.
-    let mut rule = FaultRule::once("PATCH", "volumes", FaultAction::HoldBefore);
-    rule.skip = 1;
-    rig.array.add_rule(rule);
-    let (deleter, copy) = (rig.node(), volume.clone());
-    let task = tokio::spawn(async move { deleter.remove(&copy).await });
+    // The snapshot's call waits; the volume is renamed aside meanwhile.
+    rig.array.add_rule(FaultRule::once(
+        "POST",
+        "volume-snapshots",
+        FaultAction::HoldBefore,
+    ));
+    let (maker, copy) = (rig.node(), volume.clone());
+    let task = tokio::spawn(async move { maker.freeze(&copy, "one").await });
     rig.until_held(1).await;
-    let error = node.freeze(&volume, "one").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
+    let trash = storage_core::trash_name(node.namespace(), &volume.name, uuid::Uuid::new_v4());
+    rig.admin().rename("ns-data", &trash).await;
     rig.array.release_held();
-    assert!(task.await.unwrap().unwrap().is_done());
+    let error = task.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
     let left = rig.array.snapshots();
-    assert!(left.values().all(|one| one.destroyed.is_some()), "{left:?}");
+    assert!(
+        left[&format!("{trash}.one")].destroyed.is_some(),
+        "{left:?}"
+    );
+    let aside = node.find("data").await.unwrap();
+    assert!(
+        node.remove(&aside).await.unwrap().is_done(),
+        "nothing holds it"
+    );
 }

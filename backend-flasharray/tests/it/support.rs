@@ -311,7 +311,11 @@ impl Admin {
     }
 
     pub(crate) async fn snapshot(&self, object: &str) {
-        let body = serde_json::json!({"suffix": "keep"});
+        self.snapshot_as(object, "keep").await;
+    }
+
+    pub(crate) async fn snapshot_as(&self, object: &str, suffix: &str) {
+        let body = serde_json::json!({"suffix": suffix});
         self.call(
             Method::Post,
             "/volume-snapshots",

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex};
 use array_sim::{Lun, LunTable};
 use storage_conformance::{AttachHarness, Harness, WithFaults, async_trait, seed};
 use storage_core::{
-    Access, AccessPath, Attacher, Backend, Capabilities, CreateVolume, DeleteVolume, ExpandVolume,
-    HeldVolume, Host, Labels, ListVolumes, MemoryArray, MemoryBackend, Namespace, Outcome,
-    Publication, PublishVolume, Result, Size, Telemetry, UnpublishVolume, Volume, VolumeKey,
-    VolumePage,
+    Access, AccessPath, Attacher, Backend, Capabilities, CloneSource, CloneVolume, Clones,
+    CreateVolume, DeleteVolume, ExpandVolume, HeldVolume, Host, Labels, ListVolumes, MemoryArray,
+    MemoryBackend, Namespace, Outcome, Publication, PublishVolume, Result, Size, Telemetry,
+    UnpublishVolume, Volume, VolumeKey, VolumePage,
 };
+use uuid::Uuid;
 
 use crate::bed::{self, Bed};
 
@@ -44,6 +45,13 @@ impl Shows {
             file: self.folder.join(number.to_string()),
         };
         access
+    }
+
+    /// As an array copies: the bytes of that moment.
+    fn copy(&self, from: &str, to: &str) {
+        let input = format!("if={}", self.data.join(from).display());
+        let output = format!("of={}", self.data.join(to).display());
+        let _shown = bed::tool("dd", &[&input, &output, "bs=1M", "conv=sparse"]);
     }
 
     fn hide(&self, serial: &str) {
@@ -143,6 +151,25 @@ impl Backend for Shown {
     async fn telemetry(&self) -> Result<Telemetry> {
         self.inner.telemetry().await
     }
+
+    fn clones(&self) -> Option<&dyn Clones> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Clones for Shown {
+    async fn clone_volume(&self, request: CloneVolume) -> Result<Outcome<Volume>> {
+        let source = match &request.source {
+            CloneSource::Volume(volume) => volume.id.object().to_owned(),
+            CloneSource::Snapshot(_) => panic!("this bed has no snapshots"),
+        };
+        let outcome = self.inner.clone_volume(request).await?;
+        if let Outcome::Done(made) = &outcome {
+            self.shows.copy(&source, made.id.object());
+        }
+        Ok(outcome)
+    }
 }
 
 /// One array and this machine; nothing where the machine cannot run it.
@@ -208,6 +235,13 @@ impl Harness for Real {
 impl AttachHarness for Real {
     fn attacher(&self) -> Arc<dyn Attacher> {
         Arc::clone(&self.parts().attacher)
+    }
+
+    fn filesystem_uuid(&self, volume: &Volume) -> Option<Uuid> {
+        let data = self.parts().shows.data.join(volume.id.object());
+        let path = data.display().to_string();
+        let told = bed::tool("blkid", &["-p", "-o", "value", "-s", "UUID", &path]);
+        told.trim().parse().ok()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The cases for [`storage_core::Attacher`], over a backend that publishes to its host.
 
 pub mod attaching;
+pub mod copying;
 pub mod detaching;
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use storage_core::{
 use tokio::join;
 
 use crate::harness::{Harness, Hook, Verdict};
-use crate::stage::{NO_RENAME, Stage, create_on, essence, get_on, refused, request};
+use crate::stage::{NO_RENAME, Stage, create_on, essence, get_on, publish_on, refused, request};
 
 /// Its name is free and it is nowhere to be seen.
 pub async fn a_deleted_volume_is_gone(harness: &dyn Harness) -> Verdict {
@@ -229,5 +229,35 @@ pub async fn a_half_removed_volume_in_use_gets_its_name_back(harness: &dyn Harne
     let seen = stage.get("used").await.expect("still there");
     assert_eq!(essence(&seen), essence(&made));
     stage.assert_alone(&made, &access).await;
+    Verdict::Passed
+}
+
+/// A delete that meets a publish: never do both succeed, and what the one that did says is so.
+pub async fn a_delete_that_meets_a_publish(harness: &dyn Harness) -> Verdict {
+    let stage = Stage::new(harness).await;
+    let elsewhere = stage.another_node().await;
+    for round in 0..8 {
+        let text = format!("raced{round}");
+        let made = stage.create(&text).await;
+        let volume = made.clone();
+        let (published, deleted) = join!(
+            publish_on(&stage.node, &made, stage.host(0)),
+            elsewhere.delete(DeleteVolume { volume })
+        );
+        let seen = stage.get(&text).await;
+        match (published, deleted) {
+            (Ok(_), Ok(_)) => panic!("round {round}: destroyed and published"),
+            (Ok(access), Err(_)) => {
+                let seen = seen.expect("what is published is there");
+                assert_eq!(essence(&seen), essence(&made), "round {round}");
+                stage.assert_alone(&made, access.get()).await;
+            }
+            (Err(_), Ok(_)) => assert_eq!(seen, None, "round {round}: removed is gone"),
+            (Err(_), Err(_)) => {
+                let seen = seen.expect("nothing happened");
+                assert_eq!(seen.id, made.id, "round {round}");
+            }
+        }
+    }
     Verdict::Passed
 }

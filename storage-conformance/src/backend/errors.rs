@@ -1,12 +1,14 @@
 //! What failures say and promise.
 
 use storage_core::{
-    Backend, CreateVolume, DeleteVolume, Error, ErrorKind, ListVolumes, Retry, Size,
-    UnpublishVolume, VolumeKey,
+    Backend, CloneSource, CloneVolume, CreateSnapshot, CreateVolume, DeleteVolume, Error,
+    ErrorKind, ListSnapshots, ListVolumes, Retry, Size, SnapshotName, UnpublishVolume, VolumeKey,
 };
+use uuid::Uuid;
 
+use super::limits::limited;
 use crate::harness::{Harness, Hook, Verdict};
-use crate::stage::{Stage, essence, name, publish_on, request};
+use crate::stage::{Stage, essence, name, publish_on, refused, request};
 
 /// With injected faults, `Busy` may be the answer before the array is even asked.
 fn assert_passing(error: &Error, what: &str) {
@@ -128,5 +130,65 @@ pub async fn refusals_are_final_and_speak(harness: &dyn Harness) -> Verdict {
         assert!(error.message().len() > 10, "{error:?}");
         assert!(!error.chain().to_string().contains('\n'), "{error:?}");
     }
+    Verdict::Passed
+}
+
+/// A power is there exactly where the capabilities say so. Where volumes cannot be limited, one
+/// that is to be limited is not made unlimited.
+pub async fn powers_are_as_the_capabilities_say(harness: &dyn Harness) -> Verdict {
+    let stage = Stage::new(harness).await;
+    let capabilities = stage.node.capabilities();
+    assert_eq!(capabilities.snapshots, stage.node.snapshots().is_some());
+    assert_eq!(capabilities.clones, stage.node.clones().is_some());
+    if let Some(ranges) = capabilities.limits {
+        assert!(!ranges.iops.is_empty() && !ranges.bandwidth.is_empty());
+        return Verdict::Passed;
+    }
+    for (iops, bandwidth) in [(Some(1000), None), (None, Some(1 << 30))] {
+        let result = stage.node.create(limited("limited", iops, bandwidth)).await;
+        refused(result, ErrorKind::Unsupported, "limits on an array without");
+    }
+    assert_eq!(stage.get("limited").await, None);
+    Verdict::Passed
+}
+
+/// An array that does not answer is not one without snapshots, nor is a source on it gone.
+pub async fn a_silent_array_is_not_without_snapshots(harness: &dyn Harness) -> Verdict {
+    let stage = Stage::new(harness).await;
+    let made = stage.create("data").await;
+    let node = stage.node.inner();
+    if node.snapshots().is_none() && node.clones().is_none() {
+        return Verdict::skipped("the backend has neither snapshots nor clones");
+    }
+    if harness.set_down(true).await == Hook::Missing {
+        return Verdict::skipped("the harness cannot silence the array");
+    }
+    if let Some(snapshots) = node.snapshots() {
+        let called = SnapshotName::new("one").expect("a good name");
+        let request = CreateSnapshot {
+            volume: made.clone(),
+            name: called.clone(),
+        };
+        let created = snapshots.create_snapshot(request).await;
+        assert_passing(&created.expect_err("create snapshot"), "create snapshot");
+        let got = snapshots.get_snapshot(&made, &called).await;
+        assert_passing(&got.expect_err("get snapshot"), "get snapshot");
+        let listed = snapshots.list_snapshots(ListSnapshots::default()).await;
+        assert_passing(&listed.expect_err("list snapshots"), "list snapshots");
+    }
+    if let Some(clones) = node.clones() {
+        let volume = CreateVolume {
+            format_grant: None,
+            ..request("copy")
+        };
+        let asked = CloneVolume {
+            volume,
+            source: CloneSource::Volume(Box::new(made.clone())),
+            fresh_uuid: Uuid::new_v4(),
+        };
+        let copied = clones.clone_volume(asked).await;
+        assert_passing(&copied.expect_err("clone"), "clone");
+    }
+    assert_eq!(harness.set_down(false).await, Hook::Done);
     Verdict::Passed
 }

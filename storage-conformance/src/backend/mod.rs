@@ -3,6 +3,7 @@
 //! Cases speak to nodes that repeat passing failures (see [`crate::Retrying`]), so the same ones
 //! run with and without faults.
 
+pub mod clones;
 pub mod create;
 pub mod delete;
 pub mod errors;
@@ -10,10 +11,12 @@ pub mod expand;
 pub mod get;
 pub mod held;
 pub mod idempotency;
+pub mod limits;
 pub mod list;
 pub mod names;
 pub mod publish;
 pub mod restore;
+pub mod snapshots;
 pub mod survey;
 pub mod trash;
 pub mod unpublish;

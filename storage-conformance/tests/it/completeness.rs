@@ -2,7 +2,7 @@
 
 const SUITE: &str = include_str!("../../src/suite.rs");
 
-const TOPICS: [(&str, &str); 16] = [
+const TOPICS: [(&str, &str); 20] = [
     ("create", include_str!("../../src/backend/create.rs")),
     ("get", include_str!("../../src/backend/get.rs")),
     ("list", include_str!("../../src/backend/list.rs")),
@@ -12,6 +12,9 @@ const TOPICS: [(&str, &str); 16] = [
     ("delete", include_str!("../../src/backend/delete.rs")),
     ("restore", include_str!("../../src/backend/restore.rs")),
     ("held", include_str!("../../src/backend/held.rs")),
+    ("snapshots", include_str!("../../src/backend/snapshots.rs")),
+    ("clones", include_str!("../../src/backend/clones.rs")),
+    ("limits", include_str!("../../src/backend/limits.rs")),
     ("trash", include_str!("../../src/backend/trash.rs")),
     ("survey", include_str!("../../src/backend/survey.rs")),
     ("names", include_str!("../../src/backend/names.rs")),
@@ -21,6 +24,7 @@ const TOPICS: [(&str, &str); 16] = [
         include_str!("../../src/backend/idempotency.rs"),
     ),
     ("attaching", include_str!("../../src/attach/attaching.rs")),
+    ("copying", include_str!("../../src/attach/copying.rs")),
     ("detaching", include_str!("../../src/attach/detaching.rs")),
 ];
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use storage_conformance::{AttachHarness, Harness, Hook, WithFaults, async_trait, seed};
 use storage_core::{
-    Attacher, Backend, MemoryArray, MemoryAttacher, MemoryBackend, Namespace, Size,
+    Attacher, Backend, MemoryArray, MemoryAttacher, MemoryBackend, Namespace, Size, Volume,
 };
+use uuid::Uuid;
 
 struct Memory {
     array: Arc<MemoryArray>,
@@ -60,6 +61,18 @@ impl Harness for Memory {
         done(&self.array.rename_foreign(object, to))
     }
 
+    async fn snapshot_foreign(&self, object: &str, suffix: &str) -> Hook {
+        done(&self.array.snapshot_foreign(object, suffix))
+    }
+
+    async fn mark(&self, object: &str, mark: Uuid) -> Hook {
+        done(&self.array.write_foreign(object, mark))
+    }
+
+    async fn mark_of(&self, object: &str) -> Option<Uuid> {
+        self.array.content_of(object)
+    }
+
     async fn set_down(&self, down: bool) -> Hook {
         self.array.set_down(down);
         Hook::Done
@@ -73,6 +86,10 @@ impl Harness for Memory {
 impl AttachHarness for Memory {
     fn attacher(&self) -> Arc<dyn Attacher> {
         Arc::clone(&self.attacher) as Arc<dyn Attacher>
+    }
+
+    fn filesystem_uuid(&self, volume: &Volume) -> Option<Uuid> {
+        self.array.content_of(&volume.object)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::access::{Host, Protocol};
 use crate::attach::{AdoptVolume, AttachVolume, Attacher, Attachment, AttachmentState, Unrecorded};
 use crate::backend::HeldVolume;
 use crate::error::{Error, ErrorKind, Result};
+use crate::filesystem::Filesystem;
 use crate::memory::array::MemoryArray;
 use crate::outcome::Outcome;
 use crate::size::Size;
@@ -85,9 +86,9 @@ impl MemoryAttacher {
             array.content(object, &access.grant.host)?,
             &access.format_grant,
         ) {
-            (Some(_), _) => match request.fresh_uuid {
-                Some(uuid) => array.renew(object, &access.grant.host, uuid),
-                None => Ok(()),
+            (Some(_), _) => match (request.fresh_uuid, request.filesystem.kind) {
+                (Some(uuid), Filesystem::Xfs) => array.renew(object, &access.grant.host, uuid),
+                _ => Ok(()),
             },
             (None, Some(grant)) => array.format(object, &access.grant.host, grant.uuid),
             (None, None) => Err(Error::new(

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::clone::{CloneSource, CloneVolume, Clones};
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::array::{Frozen, Object, gone};
+use crate::memory::array::{Frozen, MemoryArray, Object, gone};
 use crate::memory::backend::{MemoryBackend, Original};
 use crate::outcome::Outcome;
 use crate::snapshot::{
@@ -18,6 +18,53 @@ const PAGE: usize = 1000;
 
 /// How the answer to "where to go on" begins; the last snapshot's id follows.
 const CONTINUATION: &str = "after-snapshot:";
+
+impl MemoryArray {
+    /// Makes a snapshot as an administrator would.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such object, `InvalidArgument` for a bad suffix.
+    pub fn snapshot_foreign(&self, object: &str, suffix: &str) -> Result<()> {
+        let name = SnapshotName::new(suffix)?;
+        let objects = self.lock();
+        let volume = objects.get(&object.to_ascii_lowercase());
+        self.freeze(volume.ok_or_else(gone)?, name);
+        Ok(())
+    }
+
+    /// Puts something on an object as a host would: what a file system's UUID stands for here.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such object.
+    pub fn write_foreign(&self, object: &str, content: Uuid) -> Result<()> {
+        let mut objects = self.lock();
+        let found = objects.get_mut(&object.to_ascii_lowercase());
+        found.ok_or_else(gone)?.content = Some(content);
+        Ok(())
+    }
+
+    /// What is on an object.
+    #[must_use]
+    pub fn content_of(&self, object: &str) -> Option<Uuid> {
+        let objects = self.lock();
+        objects.get(&object.to_ascii_lowercase())?.content
+    }
+
+    fn freeze(&self, volume: &Object, name: SnapshotName) -> Frozen {
+        let (created_ms, id) = self.next_id();
+        let made = Frozen {
+            id: id.clone(),
+            volume: volume.id.clone(),
+            name,
+            size: volume.size,
+            created_ms,
+            destroyed: false,
+            content: volume.content,
+        };
+        self.frozen().insert(id, made.clone());
+        made
+    }
+}
 
 impl MemoryBackend {
     /// The snapshot as it is told, if its volume carries our record.
@@ -124,7 +171,7 @@ impl Snapshots for MemoryBackend {
                 "the object carries no record of this namespace",
             ));
         }
-        let mut frozen = self.array.frozen();
+        let frozen = self.array.frozen();
         let taken = |one: &&Frozen| {
             let name = one.name.as_str();
             one.volume == id && name.eq_ignore_ascii_case(request.name.as_str())
@@ -137,18 +184,9 @@ impl Snapshots for MemoryBackend {
             };
             return Err(Error::new(kind, format!("{why} keeps the name")));
         }
-        let (created_ms, id) = self.array.next_id();
-        let made = Frozen {
-            id: id.clone(),
-            volume: volume.id.clone(),
-            name: request.name,
-            size: volume.size,
-            created_ms,
-            destroyed: false,
-            content: volume.content,
-        };
+        drop(frozen);
+        let made = self.array.freeze(volume, request.name);
         let snapshot = self.snapshot(&made, volume)?.ok_or_else(gone)?;
-        frozen.insert(id, made);
         Ok(Outcome::Done(snapshot))
     }
 

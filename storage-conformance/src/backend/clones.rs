@@ -290,7 +290,7 @@ pub async fn racing_clones_and_creates_give_one_volume(harness: &dyn Harness) ->
             "{made} say that they made it"
         );
         let seen = stage.get(&text).await.expect("found");
-        assert_eq!(ids, [seen.id.clone()]);
+        assert_eq!(ids, std::slice::from_ref(&seen.id));
         assert_ne!(
             seen.format_grant.is_some(),
             seen.fresh_uuid.is_some(),

@@ -25,6 +25,9 @@
 
 pub mod arguments;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod logging;
 mod message;
 mod plugin;

@@ -178,6 +178,20 @@ fn read(file: io::Result<File>) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// A path that is found is one that stood there.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let Flags {
+        data_root,
+        config_file,
+    } = flags(data);
+    for path in data_root.iter().chain(&config_file) {
+        let bytes = path.as_os_str().as_bytes();
+        assert!(!bytes.is_empty() && data.windows(bytes.len()).any(|part| part == bytes));
+    }
+    drop(serde_json::from_slice::<DaemonConfig>(data));
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;

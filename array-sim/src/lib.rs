@@ -8,6 +8,9 @@ mod control;
 mod events;
 mod faults;
 mod flasharray;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod lun_faults;
 pub mod lun_table;
 pub mod luns;

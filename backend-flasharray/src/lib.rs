@@ -19,6 +19,9 @@ mod config;
 mod create;
 mod delete;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod held;
 mod hosts;
 mod lookup;

@@ -202,6 +202,24 @@ impl Login for FlashArrayLogin {
     }
 }
 
+/// A version is chosen of those that were offered, or none.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let offered: Vec<String> = text.split(',').map(str::to_owned).collect();
+    match negotiate(&offered) {
+        Ok(version) => {
+            let known = offered.iter().filter_map(|text| RestVersion::parse(text));
+            assert!(
+                known
+                    .map(|version| version.to_string())
+                    .any(|known| known == version.to_string())
+            );
+        }
+        Err(error) => assert!(error.to_string().len() < 4096, "{error}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::negotiate;

@@ -233,6 +233,11 @@ fn make(
             record.access.size.bytes()
         )));
     }
+    // They come from a tag on the array, which more people can write than may use force here.
+    record.filesystem.check().map_err(|source| {
+        refused("the volume's record has options that are not allowed: it is not formatted")
+            .with_source(source)
+    })?;
     let began = FormatPhase::Began {
         filesystem: grant.filesystem,
         uuid: grant.uuid,

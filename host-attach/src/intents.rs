@@ -134,7 +134,11 @@ impl Intents {
 }
 
 pub(crate) fn read_intent(path: &Path) -> Option<HeldVolume> {
-    let intent: Intent = serde_json::from_slice(&bytes(path)?).ok()?;
+    understand(&bytes(path)?)
+}
+
+fn understand(bytes: &[u8]) -> Option<HeldVolume> {
+    let intent: Intent = serde_json::from_slice(bytes).ok()?;
     (intent.version <= FORMAT_VERSION).then_some(intent.held)
 }
 
@@ -161,6 +165,18 @@ fn refuse_newer(path: &Path) -> Result<()> {
         )
         .with_context("path", path.display().to_string())),
         _ => Ok(()),
+    }
+}
+
+/// What is read is written and read again as the same.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(data: &[u8]) {
+    if let Some(held) = understand(data) {
+        let version = FORMAT_VERSION;
+        let intent = Intent { version, held };
+        let written = serde_json::to_vec(&intent).unwrap_or_default();
+        let again = understand(&written).and_then(|held| serde_json::to_vec(&held).ok());
+        assert_eq!(again, serde_json::to_vec(&intent.held).ok());
     }
 }
 

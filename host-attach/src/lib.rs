@@ -27,6 +27,9 @@ mod failure;
 mod filesystem;
 mod format;
 mod fresh_uuid;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod intents;
 mod ledger;

@@ -136,6 +136,9 @@ fn open_folder(path: &Path, flags: OFlags) -> Result<File> {
 /// Mounts the device and sees that exactly this device is there.
 pub(crate) fn mount_device(node: &BlockNode, path: &Path, spec: &FilesystemSpec) -> Result<()> {
     let kind = kernel_name(spec.kind)?;
+    spec.check_mount_options().map_err(|source| {
+        refused("the volume's record has mount options that are not allowed").with_source(source)
+    })?;
     let (flags, data) = split_options(&spec.mount_options);
     let data = CString::new(data).map_err(|source| {
         error(

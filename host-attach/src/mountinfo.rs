@@ -274,6 +274,32 @@ fn unescape_path(field: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes))
 }
 
+/// A table is read whole or not at all, and every path that the kernel escapes is read back.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(data: &[u8]) {
+    if let Ok(entries) = parse(data) {
+        let lines = data.split(|byte| *byte == b'\n');
+        assert_eq!(entries.len(), lines.filter(|line| !line.is_empty()).count());
+    }
+    let escaped: Vec<u8> = data
+        .iter()
+        .flat_map(|byte| match byte {
+            b' ' | b'\t' | b'\n' | b'\\' | b'#' => format!("\\{byte:03o}").into_bytes(),
+            other => vec![*other],
+        })
+        .collect();
+    let line = [
+        b"36 35 98:0 / ",
+        &*escaped,
+        b" rw shared:7 - ext4 /dev/x rw\n",
+    ]
+    .concat();
+    let read = parse(&line).unwrap_or_default();
+    let target = PathBuf::from(OsString::from_vec(data.to_vec()));
+    assert!(read.iter().map(|entry| &entry.target).eq([&target]));
+    assert!(read.iter().all(|entry| entry.peers.contains(&7)));
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::ffi::OsStrExt;

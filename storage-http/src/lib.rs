@@ -18,6 +18,9 @@ mod client;
 mod config;
 mod endpoint;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod page;
 mod retry;
 mod session;

@@ -104,7 +104,7 @@ impl Attempts<'_> {
 
 /// `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3), else `RateLimit-Reset` in
 /// seconds. A date is compared with the answer's own `Date`, so that clocks need not agree.
-fn retry_after(answer: &Answer) -> Option<Duration> {
+pub(crate) fn retry_after(answer: &Answer) -> Option<Duration> {
     let seconds = |header| answer.header(header)?.trim().parse().ok();
     if let Some(text) = answer.header("retry-after") {
         if let Ok(seconds) = text.trim().parse() {

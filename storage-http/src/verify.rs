@@ -211,7 +211,12 @@ fn listed_rule(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Rule, Strin
     let mut roots = RootCertStore::empty();
     let mut listed = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| format!("not PEM: {error}"))?;
+        // The library's own words repeat what it could not read, byte by byte: of a file that
+        // may hold a key as well.
+        let certificate = certificate.map_err(|_error| {
+            "not PEM: a section's first or last line, or what is between them, is damaged"
+                .to_owned()
+        })?;
         roots
             .add(certificate.clone())
             .map_err(|error| format!("not a usable certificate: {error}"))?;

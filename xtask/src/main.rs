@@ -1,4 +1,4 @@
-//! The index of every command: `cargo xtask demo | test | bench | check | docker-plugin`.
+//! The index of every command: `cargo xtask demo | test | fuzz | bench | check | docker-plugin`.
 //!
 //! Each installs the Debian packages that it needs and that are missing, builds in the open, and
 //! runs. It depends on almost nothing, so that it compiles in seconds, and knows nothing of the
@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod demo;
 mod docker_plugin;
+mod fuzz;
 mod packages;
 mod steps;
 mod stream;
@@ -39,6 +40,15 @@ enum Command {
         /// Runs the long tests too (sets `FAIRLEAD_LONG=1`).
         #[arg(long)]
         long: bool,
+    },
+    /// Fuzzes everything that parses what others wrote, beginning with `fuzz/corpus`, and says
+    /// where an input lies that breaks something.
+    Fuzz {
+        /// How long, for all targets together.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// One target: the name of a folder in `fuzz/corpus`. Default: all.
+        target: Option<String>,
     },
     /// Runs the benches and the load tools against simulated arrays.
     Bench {
@@ -76,6 +86,7 @@ fn run(command: &Command) -> Result<bool> {
     match command {
         Command::Demo => demo::run(),
         Command::Test { long } => test::run(*long),
+        Command::Fuzz { seconds, target } => fuzz::run(*seconds, target.as_deref()),
         Command::Bench { arguments } => bench::run(arguments),
         Command::Check => check::run(),
         Command::DockerPlugin { output, binary } => {

@@ -142,6 +142,22 @@ pub(crate) fn ensure_plugin_packages() -> Result<()> {
     ensure(PLUGIN.iter())
 }
 
+/// For the fuzz targets alone.
+const FUZZING: &[Package] = &[Package {
+    names: &["g++"],
+    programs: &["c++"],
+    trial: &[],
+    why: "libFuzzer, which drives the fuzz targets",
+}];
+
+/// Installs what is missing for fuzzing. Without root or apt it says what to install.
+///
+/// # Errors
+/// When something is missing and could not be installed.
+pub(crate) fn ensure_fuzzing_packages() -> Result<()> {
+    ensure(FUZZING.iter())
+}
+
 /// Installs what is missing for running volumes. Without root or apt it says what to install.
 ///
 /// # Errors

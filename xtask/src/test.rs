@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::check::{self, cargo_step, outcome};
+use crate::fuzz;
 use crate::packages;
 use crate::steps::{Counts, Outcome, Steps, say};
 use crate::stream::{cargo, show, show_and_read};
@@ -33,6 +34,8 @@ pub(crate) fn run(long: bool) -> Result<bool> {
         run_tests(&targets, long, counts)
     });
     steps.run_counting("doc tests", |counts| run_tests(&["--doc"], long, counts));
+    let seconds = if long { 600 } else { 60 };
+    steps.run_counting("fuzz", |counts| fuzz::step(seconds, None, counts));
     steps.run("documentation", documentation);
     steps.run("dependency rules", dependency_rules);
     Ok(steps.summary())

@@ -264,12 +264,29 @@ fn read_one(path: &Path) -> std::result::Result<Record, String> {
         return Err(format!("it has more than {BYTES_MAX} bytes"));
     }
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-    match serde_json::from_slice::<Version>(&bytes) {
+    understand(&bytes)
+}
+
+fn understand(bytes: &[u8]) -> std::result::Result<Record, String> {
+    match serde_json::from_slice::<Version>(bytes) {
         Ok(Version { format: FORMAT }) => {
-            serde_json::from_slice(&bytes).map_err(|error| format!("it is damaged: {error}"))
+            serde_json::from_slice(bytes).map_err(|error| format!("it is damaged: {error}"))
         }
         Ok(Version { format }) => Err(format!("it has format {format}, and {FORMAT} is known")),
         Err(error) => Err(format!("it is damaged: {error}")),
+    }
+}
+
+/// What is read is written and read again as the same.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_counts(data: &[u8]) {
+    match understand(data) {
+        Ok(record) => {
+            let written = serde_json::to_vec(&record).unwrap_or_default();
+            let again = understand(&written).map(|record| (record.volume, record.mounts));
+            assert_eq!(again, Ok((record.volume, record.mounts)));
+        }
+        Err(why) => assert!(why.len() < 1000, "{why}"),
     }
 }
 

@@ -117,6 +117,25 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Every field that the kernel escapes is read back, whatever it is.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_mounts(data: &[u8]) {
+    for mount in mounts(data) {
+        assert!(mount.path.len() <= data.len() && mount.device.len() <= data.len());
+    }
+    let escaped: Vec<u8> = data
+        .iter()
+        .flat_map(|byte| match byte {
+            b' ' | b'\t' | b'\n' | b'\\' => format!("\\{byte:03o}").into_bytes(),
+            other => vec![*other],
+        })
+        .collect();
+    let line = [b"36 35 98:0 / ", &*escaped, b" rw - ext4 /dev/x rw\n"].concat();
+    let read: Vec<Mount<'_>> = mounts(&line).collect();
+    assert!(read.iter().map(|mount| &*mount.path).eq([data]));
+    assert!(read.iter().all(|mount| mount.device == b"98:0"));
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;

@@ -8,8 +8,14 @@ mod lock;
 mod mounts;
 mod names;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use counts::fuzz_counts;
 pub(crate) use counts::{MountCounts, VolumeCounts};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use holders::fuzz_mounts;
 pub(crate) use holders::held_elsewhere;
 pub(crate) use lock::StateLock;
 pub(crate) use mounts::{MountId, Mounts, Released};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use names::fuzz_names;
 pub(crate) use names::{NameCache, Remembered};

@@ -197,6 +197,16 @@ fn read(path: &Path) -> io::Result<Content> {
     serde_json::from_slice(&bytes).map_err(io::Error::other)
 }
 
+/// What is read is written and read again as the same.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_names(data: &[u8]) {
+    if let Ok(content) = serde_json::from_slice::<Content>(data) {
+        let written = serde_json::to_vec(&content).unwrap_or_default();
+        let again = serde_json::from_slice::<Content>(&written).ok();
+        assert_eq!(again.map(|again| again.volumes), Some(content.volumes));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -44,7 +44,7 @@ pub(crate) struct Envelope<T> {
 }
 
 impl<T> Envelope<T> {
-    fn into_page(self) -> Page<T> {
+    pub(crate) fn into_page(self) -> Page<T> {
         let more = self.more_items_remaining.unwrap_or(true);
         Page {
             items: self.items,

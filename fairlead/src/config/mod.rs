@@ -9,6 +9,9 @@ mod check;
 mod entry;
 mod environment;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod load;
 mod problem;
 mod reader;

@@ -15,6 +15,8 @@ use crate::failure::error;
 use crate::ledger::Record;
 
 pub(crate) use loop_device::LoopConnector;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use loop_device::fuzz;
 
 /// A device over this volume's access path that is not this record's.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -276,3 +276,19 @@ fn unknown(kind: Filesystem) -> storage_core::Error {
 fn bytes_at<const N: usize>(area: &[u8], offset: usize) -> Option<[u8; N]> {
     area.get(offset..offset.checked_add(N)?)?.try_into().ok()
 }
+
+/// A superblock is only seen where its mark is, and copies lie in order behind the first.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(data: &[u8]) {
+    if let Some(found) = ext4::parse(data) {
+        assert_eq!(data.get(1080..1082), Some(&[0x53, 0xEF][..]));
+        assert_ne!(found.history, History::HalfMade);
+    }
+    if xfs::parse(data).is_some() {
+        assert!(data.starts_with(b"XFSB"));
+    }
+    if let Some(copies) = xfs::copies(data) {
+        assert!(copies.is_sorted() && copies.first().is_none_or(|first| *first >= 4096));
+        assert!(copies.len() <= 1 << 16);
+    }
+}

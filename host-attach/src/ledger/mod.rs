@@ -464,5 +464,22 @@ fn parse_record(text: &str, path: &Path) -> Result<Record> {
         .map_err(|source| damaged(path, "a field is wrong").with_source(source))
 }
 
+/// What has no right sum is not read; what is read is written and read again as the same.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let path = Path::new("record.json");
+    let summed = |json: &str| format!("{json}\n{}\n", checksum(json.as_bytes()));
+    let json = text.lines().next().unwrap_or_default();
+    if parse_record(&text, path).is_ok() {
+        assert_eq!(text, summed(json));
+    }
+    if let Ok(record) = parse_record(&summed(json), path) {
+        assert!(record.version <= FORMAT_VERSION);
+        let written = serde_json::to_string(&record).unwrap_or_default();
+        assert_eq!(parse_record(&summed(&written), path).ok(), Some(record));
+    }
+}
+
 #[cfg(test)]
 mod tests;

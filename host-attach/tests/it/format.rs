@@ -41,6 +41,28 @@ async fn a_blank_volume_without_a_grant_is_never_formatted() {
     assert_refused(&mut bed, &other, "no grant").await;
 }
 
+/// Tags on the array can be written by others than create.
+#[tokio::test]
+async fn options_that_nobody_could_have_asked_for_reach_neither_mkfs_nor_the_kernel() {
+    require_root!();
+    let mut bed = Bed::plain();
+    let mut forced = bed.disk(1, SIZE, Filesystem::Ext4);
+    forced.spec.create_options = vec!["-F".to_owned()];
+    assert_refused(&mut bed, &forced, "-F").await;
+    let mut two_devices = bed.disk(2, SIZE, Filesystem::Xfs);
+    two_devices.spec.create_options = vec!["-l".to_owned(), "logdev=/dev/sda".to_owned()];
+    assert_refused(&mut bed, &two_devices, "logdev").await;
+    let mut other = bed.disk(3, 2 * SIZE, Filesystem::Ext4);
+    other.spec.mount_options = vec!["noatime,norecovery".to_owned()];
+    let error = attach(&bed.attacher(), &other).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FailedPrecondition, "{error:?}");
+    assert!(
+        error.chain().to_string().contains("norecovery"),
+        "{error:?}"
+    );
+    bed.assert_clean();
+}
+
 #[tokio::test]
 async fn no_signature_is_ever_overwritten() {
     require_root!();

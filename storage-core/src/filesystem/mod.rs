@@ -102,6 +102,15 @@ impl FilesystemSpec {
     /// `InvalidArgument` naming the option and the allowed ones.
     pub fn check(&self) -> Result<()> {
         create_options::check(self.kind, &self.create_options)?;
+        self.check_mount_options()
+    }
+
+    /// As [`Self::check`], of the mount options alone: what a file system was made with does not
+    /// keep it from being mounted.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_mount_options(&self) -> Result<()> {
         mount_options::check(self.kind, &self.mount_options)
     }
 }

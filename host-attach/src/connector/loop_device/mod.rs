@@ -392,3 +392,16 @@ fn bind_free_device(backing: &File, marker: &str) -> Result<BlockNode> {
         )
     })
 }
+
+/// A name is ours in whole or not at all, and a path is one that the kernel wrote.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz(data: &[u8]) {
+    use std::os::unix::ffi::OsStrExt;
+
+    if let Marker::Ours { key, nonce } = marker::parse_marker(data) {
+        let whole = format!("fairlead:{key}:{nonce}");
+        assert_eq!(whole, String::from_utf8_lossy(data));
+    }
+    let path = backing::clean_backing(data);
+    assert!(data.starts_with(path.as_os_str().as_bytes()));
+}

@@ -15,6 +15,10 @@ const DEATH: Duration = Duration::from_secs(5);
 /// How late a late request is executed: when the call was made again and has been answered.
 const LATE: Duration = Duration::from_secs(4);
 
+/// Within what a node lets go of what nobody may know of: twice the time that a daemon has to come
+/// back, and some more for a busy machine.
+const GIVEN_UP: Duration = Duration::from_secs(120);
+
 /// Between two tries of a call that was refused.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -25,6 +29,8 @@ pub(super) enum Next {
     Same,
     /// Another node while the first one is dead; then the first one as above.
     Other,
+    /// Nobody on the first node, which is started again; another node, once that has let go.
+    Nobody,
 }
 
 /// What is cut off where, and who goes on.
@@ -133,6 +139,10 @@ pub(super) async fn run(site: &mut Site, case: &Case, run: Run<'_>) -> Result<Co
         return Err(Failed::NotReached);
     }
     let mut converged = Converged::default();
+    if case.next == Next::Nobody {
+        restart(site, operation).await?;
+        return given_up(site, operation, run, converged).await;
+    }
     if case.next == Next::Other {
         let late = case.late.then_some(late);
         other(site, operation, run, (late, &mut converged)).await?;
@@ -154,6 +164,57 @@ pub(super) async fn run(site: &mut Site, case: &Case, run: Run<'_>) -> Result<Co
     }
     site.finish(run, &after).await?;
     Ok(converged)
+}
+
+/// The caller never comes back. What was mounted or connected for it and nobody may know of is
+/// taken down, and the other node gets the volume.
+async fn given_up(
+    site: &mut Site,
+    operation: Operation,
+    run: Run<'_>,
+    mut converged: Converged,
+) -> Result<Converged, Failed> {
+    let marked = operation.before().marked;
+    let begin = Instant::now();
+    let refused = loop {
+        match site.nodes[1].mount(run.volume, "other").await {
+            Ok(_) => break None,
+            Err(error) if begin.elapsed() > GIVEN_UP => break Some(error),
+            // Half of a file system: its maker alone may go on with it, and has let go of it.
+            Err(error) if error.contains("not used and not formatted") => break Some(error),
+            Err(_) => tokio::time::sleep(AGAIN).await,
+        }
+    };
+    let Some(refused) = refused else {
+        let facts = used("other", marked);
+        site.check_at(1, run, &facts).await?;
+        let body = json!({"Name": run.volume, "ID": "other"});
+        site.nodes[1].must("Unmount", &body).await?;
+        let facts = Facts {
+            ids: Vec::new(),
+            ..facts
+        };
+        site.check(run, &facts).await?;
+        site.finish(run, &facts).await?;
+        return Ok(converged);
+    };
+    if !refused.contains("not used and not formatted") || operation != Operation::MountNew {
+        return Err(Failed::Wrong(format!("nobody uses it, and yet: {refused}")));
+    }
+    converged.other = Some(Err(refused));
+    again(site, operation, run, &mut converged.refusals).await?;
+    let after = operation.after();
+    site.check(run, &after).await?;
+    site.finish(run, &after).await?;
+    Ok(converged)
+}
+
+fn used(id: &'static str, marked: bool) -> Facts {
+    Facts {
+        there: There::Live,
+        marked,
+        ids: vec![id],
+    }
 }
 
 /// The first node lives again. Where its start is the operation, that is the call itself.
@@ -239,11 +300,7 @@ async fn used_by_other(
         (false, Err(said)) if said.contains(HOSTS[1]) => {}
         (_, answer) => return Err(format!("while {} has it: {answer:?}", HOSTS[1])),
     }
-    let facts = Facts {
-        there: There::Live,
-        marked: operation.before().marked,
-        ids: vec!["other"],
-    };
+    let facts = used("other", operation.before().marked);
     site.check_at(1, run, &facts).await?;
     if let Some(before) = late {
         // Not by the one whose request it was, nor by anybody.
@@ -257,11 +314,7 @@ async fn used_by_other(
 /// The other node gets the volume that nobody uses now, at once.
 async fn hand_over(site: &mut Site, run: Run<'_>, marked: bool) -> Result<(), String> {
     site.nodes[1].mount(run.volume, "other").await?;
-    let facts = Facts {
-        there: There::Live,
-        marked,
-        ids: vec!["other"],
-    };
+    let facts = used("other", marked);
     site.check_at(1, run, &facts).await?;
     let body = json!({"Name": run.volume, "ID": "other"});
     site.nodes[1].must("Unmount", &body).await.map(drop)

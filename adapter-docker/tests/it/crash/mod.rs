@@ -19,7 +19,7 @@ use sweep::Sweep;
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_survives_a_crash_at_every_step() {
     sweep::run(Sweep {
-        operations: Operation::ALL.to_vec(),
+        operations: Operation::all_but(&[Operation::MountCopy]),
         filesystem: "ext4",
         next: Next::Same,
         late: false,
@@ -33,11 +33,8 @@ async fn another_node_goes_on_where_the_first_one_died() {
     if !lab::environment::long() {
         return;
     }
-    let alone = [Operation::Get, Operation::List];
-    let mut operations = Operation::ALL.to_vec();
-    operations.retain(|operation| !alone.contains(operation));
     sweep::run(Sweep {
-        operations,
+        operations: Operation::all_but(&[Operation::Get, Operation::List, Operation::MountCopy]),
         filesystem: "ext4",
         next: Next::Other,
         late: false,
@@ -55,6 +52,8 @@ async fn xfs_survives_them_too() {
             Operation::MountNew,
             Operation::MountExisting,
             Operation::UnmountLast,
+            Operation::Copy,
+            Operation::MountCopy,
         ],
         filesystem: "xfs",
         next: Next::Same,
@@ -71,11 +70,31 @@ async fn requests_that_are_executed_late_change_nothing() {
     }
     for next in [Next::Same, Next::Other] {
         sweep::run(Sweep {
-            operations: Operation::ALL.to_vec(),
+            operations: Operation::all_but(&[]),
             filesystem: "ext4",
             next,
             late: true,
         })
         .await;
     }
+}
+
+/// A mount whose caller gave up must not keep the volume.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_asks_for_again_is_given_back() {
+    if !lab::environment::long() {
+        return;
+    }
+    sweep::run(Sweep {
+        operations: vec![
+            Operation::MountNew,
+            Operation::MountExisting,
+            Operation::MountTrash,
+            Operation::MountCopy,
+        ],
+        filesystem: "ext4",
+        next: Next::Nobody,
+        late: false,
+    })
+    .await;
 }

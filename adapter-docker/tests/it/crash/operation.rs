@@ -10,10 +10,13 @@ pub(super) enum Operation {
     Create,
     CreateAgain,
     CreateOverTrash,
+    /// A create with a `source`.
+    Copy,
     MountNew,
     MountExisting,
     MountSecond,
     MountTrash,
+    MountCopy,
     UnmountOne,
     UnmountLast,
     Remove,
@@ -24,14 +27,16 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    pub(super) const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Create,
         Self::CreateAgain,
         Self::CreateOverTrash,
+        Self::Copy,
         Self::MountNew,
         Self::MountExisting,
         Self::MountSecond,
         Self::MountTrash,
+        Self::MountCopy,
         Self::UnmountOne,
         Self::UnmountLast,
         Self::Remove,
@@ -41,12 +46,22 @@ impl Operation {
         Self::Start,
     ];
 
+    /// Every operation but these. The first mount of a copy is special with XFS alone, which gives
+    /// it a UUID of its own.
+    pub(super) fn all_but(without: &[Self]) -> Vec<Self> {
+        let mut operations = Self::ALL.to_vec();
+        operations.retain(|operation| !without.contains(operation));
+        operations
+    }
+
     /// For people.
     pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::CreateAgain => "create what exists",
             Self::CreateOverTrash => "create while half removed",
+            Self::Copy => "create a copy",
+            Self::MountCopy => "first mount of a copy",
             Self::MountNew => "first mount, mkfs",
             Self::MountExisting => "mount with a file system",
             Self::MountSecond => "second container's mount",
@@ -65,6 +80,8 @@ impl Operation {
     pub(super) fn before(self) -> Facts {
         let (there, marked, ids): (There, bool, &[&str]) = match self {
             Self::Create => (There::No, false, &[]),
+            Self::Copy => (There::Source, true, &[]),
+            Self::MountCopy => (There::Copy, true, &[]),
             Self::CreateAgain | Self::MountNew | Self::Get | Self::List => {
                 (There::Live, false, &[])
             }
@@ -86,7 +103,11 @@ impl Operation {
     pub(super) fn after(self) -> Facts {
         let before = self.before();
         let ids: &[&str] = match self {
-            Self::MountNew | Self::MountExisting | Self::MountTrash | Self::UnmountOne => &["a"],
+            Self::MountNew
+            | Self::MountExisting
+            | Self::MountTrash
+            | Self::MountCopy
+            | Self::UnmountOne => &["a"],
             Self::MountSecond => &["a", "b"],
             Self::UnmountLast => &[],
             _ => return self.after_without_mount(before),
@@ -100,7 +121,7 @@ impl Operation {
 
     fn after_without_mount(self, before: Facts) -> Facts {
         match self {
-            Self::Create => Facts {
+            Self::Create | Self::Copy => Facts {
                 there: There::Live,
                 ..before
             },
@@ -129,7 +150,10 @@ impl Operation {
             Self::Create | Self::CreateAgain | Self::CreateOverTrash => {
                 ("Create", creation(name, run.filesystem))
             }
-            Self::MountNew | Self::MountExisting | Self::MountTrash => ("Mount", mounted("a")),
+            Self::Copy => ("Create", copying(name)),
+            Self::MountNew | Self::MountExisting | Self::MountTrash | Self::MountCopy => {
+                ("Mount", mounted("a"))
+            }
             Self::MountSecond => ("Mount", mounted("b")),
             Self::UnmountOne => ("Unmount", mounted("b")),
             Self::UnmountLast => ("Unmount", mounted("a")),
@@ -159,8 +183,23 @@ pub(super) fn creation(name: &str, filesystem: &str) -> Value {
     } else {
         "32MiB"
     };
-    json!({"Name": name, "Opts": {"size": size, "fstype": filesystem}})
+    let limit = IOPS_LIMIT.to_string();
+    json!({"Name": name, "Opts": {"size": size, "fstype": filesystem, "iops_limit": limit}})
 }
+
+/// The create of a copy of this run's source.
+pub(super) fn copying(name: &str) -> Value {
+    let opts = json!({"source": source_of(name), "iops_limit": IOPS_LIMIT.to_string()});
+    json!({"Name": name, "Opts": opts})
+}
+
+/// What a copy is made of.
+pub(super) fn source_of(name: &str) -> String {
+    format!("source{name}")
+}
+
+/// Every volume's limit.
+pub(super) const IOPS_LIMIT: u64 = 5000;
 
 /// Whether a volume is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +208,10 @@ pub(super) enum There {
     Live,
     /// Half removed: renamed aside, not destroyed.
     Trash,
+    /// Only what it is to be a copy of.
+    Source,
+    /// As a copy.
+    Copy,
 }
 
 /// What has to be so.
@@ -186,17 +229,19 @@ impl Operation {
     pub(super) const fn is_counted(self) -> bool {
         matches!(
             self,
-            Self::MountNew | Self::MountExisting | Self::MountSecond | Self::MountTrash
+            Self::MountNew
+                | Self::MountExisting
+                | Self::MountSecond
+                | Self::MountTrash
+                | Self::MountCopy
         )
     }
 
     /// The file that is written a moment after its answer, and how often it was by then.
     pub(super) const fn written_later(self) -> Option<(&'static str, usize)> {
         match self {
-            Self::Create | Self::Remove | Self::RemoveAgain => Some(("names", 1)),
-            Self::MountNew | Self::MountExisting | Self::MountSecond | Self::MountTrash => {
-                Some(("counts", 2))
-            }
+            Self::Create | Self::Copy | Self::Remove | Self::RemoveAgain => Some(("names", 1)),
+            _ if self.is_counted() => Some(("counts", 2)),
             _ => None,
         }
     }
@@ -208,6 +253,7 @@ impl Operation {
             Self::Create | Self::CreateAgain | Self::CreateOverTrash => {
                 ("Create", creation(name, run.filesystem))
             }
+            Self::Copy => ("Create", copying(name)),
             Self::Remove | Self::RemoveAgain => ("Remove", json!({"Name": name})),
             _ => ("Mount", json!({"Name": name, "ID": "other"})),
         }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::node::{HOSTS, Node, PATIENCE, Passage};
-use super::operation::{Facts, Run, There, creation};
+use super::operation::{Facts, IOPS_LIMIT, Run, There, copying, creation, source_of};
 use crate::world::entry;
 
 /// A volume that is mounted all the time: whatever happens to others, it must not notice.
@@ -74,7 +74,24 @@ impl Site {
     pub(super) async fn prepare(&mut self, run: Run<'_>, facts: &Facts) -> Result<(), String> {
         let node = &self.nodes[0];
         let name = run.volume;
+        let source = source_of(name);
         let mut known = vec![BYSTANDER];
+        if matches!(facts.there, There::Source | There::Copy) {
+            node.must("Create", &creation(&source, run.filesystem))
+                .await?;
+            known.push(&source);
+            let mountpoint = node.mount(&source, "a").await?;
+            write_marker(&mountpoint, name);
+            node.must("Unmount", &json!({"Name": source, "ID": "a"}))
+                .await?;
+        }
+        if facts.there == There::Copy {
+            node.must("Create", &copying(name)).await?;
+            known.push(name);
+        }
+        if matches!(facts.there, There::Source | There::Copy) {
+            return node.settled(&known).await;
+        }
         if facts.there != There::No {
             node.must("Create", &creation(name, run.filesystem)).await?;
             known.push(name);
@@ -178,12 +195,18 @@ impl Site {
         });
         let found = (live.len(), trash.count());
         let wanted = match facts.there {
-            There::No => (0, 0),
-            There::Live => (1, 0),
+            There::No | There::Source => (0, 0),
+            There::Live | There::Copy => (1, 0),
             There::Trash => (0, 1),
         };
         if found != wanted {
             problems.push(format!("(live, trash): {found:?} and not {wanted:?}"));
+        }
+        if live
+            .iter()
+            .any(|volume| volume.qos.iops_limit != Some(IOPS_LIMIT))
+        {
+            problems.push("it has not the limit that was asked for".to_owned());
         }
         let serials: BTreeSet<&str> = live.iter().map(|volume| volume.serial.as_str()).collect();
         let connected: Vec<String> = self
@@ -223,7 +246,7 @@ impl Site {
             }
         };
         let state = node.state();
-        expect("ledger records", files(&state.join("ledger")).len(), wanted);
+        expect("ledger records", records(&state).len(), wanted);
         if facts.there == There::No {
             expect("intentions", files(&state.join("intents")).len(), 0);
         }
@@ -285,6 +308,10 @@ impl Site {
         if facts.there != There::No {
             node.must("Remove", &json!({"Name": name})).await?;
         }
+        let source = source_of(name);
+        if alive(self.array(), &source) {
+            node.must("Remove", &json!({"Name": source})).await?;
+        }
         self.check(run, &gone).await
     }
 
@@ -299,7 +326,7 @@ impl Site {
                 .stop()
                 .await
                 .map_err(|error| format!("{error:#}"))?;
-            let ledger = files(&node.state().join("ledger"));
+            let ledger = records(&node.state());
             if !ledger.is_empty() {
                 return Err(format!("left in the ledger: {ledger:?}"));
             }
@@ -335,6 +362,12 @@ impl Drop for Site {
     }
 }
 
+/// Whether the array has a volume of this name that is not destroyed.
+fn alive(array: &Array, name: &str) -> bool {
+    let volume = array.volume(&format!("it-{name}"));
+    volume.is_some_and(|volume| volume.destroyed.is_none())
+}
+
 /// Where a host has a volume mounted: the folder is called like it.
 fn folder_of(node: &Node, volume: &str) -> PathBuf {
     let folders = files(&node.state().join("mounts"));
@@ -349,6 +382,17 @@ fn folder_of(node: &Node, volume: &str) -> PathBuf {
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// The ledger's records, but for the documented kind that stays: of a mkfs that was cut off and
+/// that nobody asked for again.
+fn records(state: &Path) -> Vec<PathBuf> {
+    let mut records = files(&state.join("ledger"));
+    records.retain(|path| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        !text.contains("\"intent\":\"forgotten\"")
+    });
+    records
 }
 
 /// The mount IDs of a volume with their numbers, this daemon's and those from before.

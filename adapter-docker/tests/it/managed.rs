@@ -27,7 +27,7 @@ struct Stage {
     simulator: Simulator,
     registry: Registry,
     watch: Watch,
-    /// Loop devices of somebody else.
+    /// Loop devices that were there before.
     devices: BTreeSet<PathBuf>,
     folder: TempDir,
     /// Last, so that everything else has ended when the next begins.
@@ -62,6 +62,8 @@ impl Stage {
         let state = folder.path().join("state");
         let watch = Watch::new().luns(&luns).files(state.join("ledger"));
         let watch = watch.files(state.join("docker/mounts")).begin().unwrap();
+        let before = loop_devices().unwrap().into_iter();
+        let before = before.map(|(device, _)| device).collect();
         let engine = Engine::start(folder.path()).await.unwrap();
         engine.import_busybox("busybox").await.unwrap();
         let registry = Registry::start().await.unwrap();
@@ -70,7 +72,7 @@ impl Stage {
             simulator,
             registry,
             watch,
-            devices: plugins_devices().into_iter().collect(),
+            devices: before,
             folder,
             _alone: alone,
         })
@@ -180,11 +182,21 @@ impl Stage {
         .unwrap()
     }
 
-    /// The plugin's loop devices.
+    /// The plugin's loop devices. Seen from here the file of one has the path that it has in the
+    /// plugin's mount namespace, or had: then only its end is left, host and number.
     fn left_devices(&self) -> Vec<PathBuf> {
-        let mut devices = plugins_devices();
-        devices.retain(|device| !self.devices.contains(device));
+        let hosts = self.array().hosts();
+        let ended = |path: &Path| {
+            let mut hosts = hosts.iter().map(|host| Path::new("/").join(&host.name));
+            hosts.any(|host| path.parent() == Some(&host))
+        };
+        let devices = loop_devices().unwrap().into_iter();
         devices
+            .filter(|(device, path)| {
+                (path.starts_with("/luns") || ended(path)) && !self.devices.contains(device)
+            })
+            .map(|(device, _)| device)
+            .collect()
     }
 
     /// Nothing is attached, mounted, connected or counted.
@@ -203,17 +215,6 @@ impl Stage {
             .collect();
         assert!(volumes.is_empty(), "{volumes:?}");
     }
-}
-
-/// Loop devices of managed plugins. Seen from here the file of one has the path that it has in the
-/// plugin's mount namespace, or had: then only its end is left, host and number.
-fn plugins_devices() -> Vec<PathBuf> {
-    let ours = |path: &Path| path.starts_with("/luns") || path.components().count() == 3;
-    let devices = loop_devices().unwrap().into_iter();
-    devices
-        .filter(|(_, path)| ours(path))
-        .map(|(device, _)| device)
-        .collect()
 }
 
 impl Drop for Stage {

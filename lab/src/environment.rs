@@ -59,6 +59,20 @@ pub fn long() -> bool {
     std::env::var_os("FAIRLEAD_LONG").is_some_and(|value| value == "1")
 }
 
+/// True when the long tests were asked for; otherwise says that this one is left out.
+#[must_use]
+#[expect(
+    clippy::print_stdout,
+    reason = "skips are counted from the test's output"
+)]
+pub fn long_or_skipped() -> bool {
+    let long = long();
+    if !long {
+        println!("SKIPPED: a long test: `cargo xtask test --long` runs it");
+    }
+    long
+}
+
 /// Where a program is.
 #[must_use]
 pub fn find_tool(name: &str) -> Option<PathBuf> {

@@ -63,6 +63,11 @@ impl State {
     }
 }
 
+/// From the end of a listing that took so many calls to the next one.
+fn period(calls: u32) -> Duration {
+    PERIOD_MIN.max(PERIOD_A_CALL.saturating_mul(calls))
+}
+
 /// The cache behind [`Inventory`].
 #[derive(Debug, Default)]
 pub(crate) struct Known {
@@ -213,7 +218,7 @@ impl Known {
             let wait = match self.refresh(&fleet, &member).await {
                 Ok(calls) => {
                     retry = RETRY_FIRST;
-                    PERIOD_MIN.max(PERIOD_A_CALL.saturating_mul(calls))
+                    period(calls)
                 }
                 Err(error) => {
                     tracing::warn!(array = %member.backend, error = %error.chain(), retry_in_s = retry.as_secs(), "could not list the array's volumes");
@@ -224,5 +229,27 @@ impl Known {
             };
             sleep(wait).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A page is a thousand volumes, and one more call reads the tags of 125. Three quarters of the
+    /// budget are for listings.
+    #[test]
+    fn listings_stay_within_the_budget_of_an_idle_node() {
+        const HOUR: u64 = 3600;
+        for volumes in [0_u32, 1, 125, 126, 1000, 1001, 10_000, 100_000, 1_000_000] {
+            let calls = volumes.div_ceil(1000).max(1) + volumes.div_ceil(125);
+            let listed = period(calls).as_secs();
+            assert!(
+                u64::from(calls) * HOUR <= 90 * listed,
+                "{volumes} volumes: {calls} calls every {listed} s"
+            );
+        }
+        assert_eq!(period(90), Duration::from_secs(HOUR), "10,000 volumes");
+        assert_eq!(period(u32::MAX), PERIOD_A_CALL * u32::MAX);
     }
 }

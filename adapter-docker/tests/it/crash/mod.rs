@@ -30,7 +30,7 @@ async fn every_operation_survives_a_crash_at_every_step() {
 /// The second node is a plugin with a host name, a state folder and so a LUN folder of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_node_goes_on_where_the_first_one_died() {
-    if !lab::environment::long() {
+    if !lab::environment::long_or_skipped() {
         return;
     }
     sweep::run(Sweep {
@@ -44,7 +44,7 @@ async fn another_node_goes_on_where_the_first_one_died() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn xfs_survives_them_too() {
-    if !lab::environment::long() {
+    if !lab::environment::long_or_skipped() {
         return;
     }
     sweep::run(Sweep {
@@ -65,7 +65,7 @@ async fn xfs_survives_them_too() {
 /// Arrays, and the boxes before them, may execute a request when the one who sent it is long dead.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_are_executed_late_change_nothing() {
-    if !lab::environment::long() {
+    if !lab::environment::long_or_skipped() {
         return;
     }
     for next in [Next::Same, Next::Other] {
@@ -82,7 +82,7 @@ async fn requests_that_are_executed_late_change_nothing() {
 /// A mount whose caller gave up must not keep the volume.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_asks_for_again_is_given_back() {
-    if !lab::environment::long() {
+    if !lab::environment::long_or_skipped() {
         return;
     }
     sweep::run(Sweep {

@@ -350,6 +350,10 @@ impl<H: Harness> Harness for WithFaults<H> {
         self.inner.set_down(down).await
     }
 
+    async fn finish(&self) {
+        self.inner.finish().await;
+    }
+
     async fn objects(&self) -> Option<Vec<String>> {
         self.inner.objects().await
     }

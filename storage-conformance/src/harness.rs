@@ -134,6 +134,10 @@ pub trait Harness: Send + Sync {
         Hook::Missing
     }
 
+    /// Ends a case that passed or was skipped on its way: what it left on a shared array can be
+    /// removed here. Not called after a failure, as what is there then is the evidence.
+    async fn finish(&self) {}
+
     /// The names of all objects on the array that are not destroyed, whoever made them; `None`
     /// when the harness cannot tell. What is there and no volume is a stray.
     async fn objects(&self) -> Option<Vec<String>> {

@@ -36,7 +36,7 @@
 //!
 //! Each case becomes one test with its own harness, so it can be listed, filtered and timed. What
 //! a harness or a backend cannot do is skipped, and every skip is printed and counted. The cases
-//! destroy what they find in the harness's namespaces: never point them at data.
+//! take the harness's namespaces for their own: never point them at data.
 
 #![expect(
     clippy::expect_used,

@@ -27,6 +27,9 @@ pub async fn run<H: Harness>(name: &str, harness: H, case: impl AsyncFnOnce(&H) 
     };
     let ended = timeout(DEADLINE, case(&harness)).await;
     drop(report);
+    if ended.is_ok() {
+        harness.finish().await;
+    }
     match ended {
         Ok(Verdict::Passed) => {}
         Ok(Verdict::Skipped(reason)) => skipped(name, &subject, &reason),

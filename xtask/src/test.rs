@@ -34,6 +34,10 @@ pub(crate) fn run(long: bool) -> Result<bool> {
         run_tests(&targets, long, counts)
     });
     steps.run_counting("doc tests", |counts| run_tests(&["--doc"], long, counts));
+    // what it does not offer is skipped by design, and no news of this machine: not counted
+    steps.run("the example backend", || {
+        cargo_step(&["test", "-p", "examples", "--example", "own_backend"])
+    });
     let seconds = if long { 600 } else { 60 };
     steps.run_counting("fuzz", |counts| fuzz::step(seconds, None, counts));
     steps.run("documentation", documentation);

@@ -13,6 +13,8 @@ mod delete;
 mod faults;
 mod held;
 mod hosts;
+#[cfg(feature = "live-array")]
+mod live;
 mod names;
 mod publish;
 mod restore;

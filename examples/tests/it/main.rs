@@ -46,6 +46,23 @@ async fn the_engine_is_embedded() {
 }
 
 #[tokio::test]
+async fn a_backend_of_ones_own_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let finished = run("own_backend", folder.path()).await;
+    for line in [
+        "orders: 20GiB on the shelf",
+        "orders: given to node-1-",
+        "orders: taken back true, removed true",
+    ] {
+        assert!(
+            finished.stdout.contains(line),
+            "{line:?} in {}",
+            finished.stdout
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_volume_is_provisioned_and_attached() {
     let folder = tempfile::tempdir().unwrap();
     let watch = Watch::new().folder(folder.path()).begin().unwrap();

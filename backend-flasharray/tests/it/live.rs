@@ -33,8 +33,13 @@ struct Live(Namespace);
 
 impl Live {
     fn new() -> Self {
-        let nonce = Uuid::new_v4().simple().to_string();
-        Self(Namespace::new(format!("cf{}", &nonce[..10])).unwrap())
+        let nonce: String = Uuid::new_v4()
+            .simple()
+            .to_string()
+            .chars()
+            .take(10)
+            .collect();
+        Self(Namespace::new(format!("cf{nonce}")).unwrap())
     }
 
     async fn clean(&self, namespace: &Namespace) -> Result<(), Error> {

@@ -16,6 +16,8 @@ use storage_http::Trust;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+mod here;
+mod memory;
 mod shapes;
 mod silent;
 mod stuck;
@@ -102,7 +104,8 @@ impl Scene {
         let mut all: Vec<OsString> = vec!["fairlead".into()];
         all.extend(words.iter().map(OsString::from));
         all.extend(["--config".into(), self.file().into_os_string()]);
-        if words.contains(&"inspect") || words.contains(&"connections") {
+        let local = words.contains(&"inspect") || words.contains(&"connections");
+        if local && !words.contains(&"--state-dir") {
             let state = self.folder.path().join("state");
             all.extend(["--state-dir".into(), state.into_os_string()]);
         }

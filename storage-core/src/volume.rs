@@ -219,6 +219,18 @@ mod tests {
         assert_eq!(id.to_string().parse::<VolumeId>().unwrap(), id);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn an_accepted_id_is_what_it_was_read_from(text in "(\\PC|[a-f0-9:-]|\\n){0,140}") {
+            if let Ok(id) = text.parse::<VolumeId>() {
+                proptest::prop_assert_eq!(id.to_string(), &*text);
+                proptest::prop_assert!(text.len() <= VolumeId::MAX_BYTES);
+                let json = serde_json::to_string(&id).unwrap();
+                proptest::prop_assert_eq!(serde_json::from_str::<VolumeId>(&json).unwrap(), id);
+            }
+        }
+    }
+
     #[test]
     fn bad_volume_ids_are_refused() {
         for text in ["", ":", "a:", ":o", "plain", "a:\n"] {

@@ -140,7 +140,7 @@ async fn a_crowd_of_abusers_keeps_nobody_from_his_answer() {
     let files = target.open_files();
     let crowd = Crowd::gather(&target.socket());
     let (asked, committed) = if environment::long() {
-        (4000, 200_000)
+        (1000, 100_000)
     } else {
         (60, 3_000)
     };

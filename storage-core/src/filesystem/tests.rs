@@ -197,6 +197,22 @@ proptest! {
     }
 
     #[test]
+    fn no_accepted_mount_option_weakens_or_reaches_elsewhere(
+        words in proptest::collection::vec("(no)?(suid|dev|exec|atime|uuid|barrier|recovery|load|discard|acl|quota)|commit=[0-9]{1,3}|(data|errors)=[a-z-]{1,10}|(log|rt)dev=/dev/x|inode64|remount|bind|x=y|", 0..5)
+    ) {
+        let text = words.join(",");
+        for kind in Filesystem::ALL {
+            if let Ok(options) = parse_mount_options(kind, &text) {
+                for refused in ["suid", "dev", "exec", "nouuid", "nobarrier", "norecovery", "noload", "remount", "bind", "data=writeback", "errors=panic"] {
+                    prop_assert!(!options.iter().any(|option| option == refused), "{}", text);
+                }
+                prop_assert!(options.iter().all(|option| !option.contains('/')));
+                prop_assert_eq!(&parse_mount_options(kind, &options.join(",")).unwrap(), &options);
+            }
+        }
+    }
+
+    #[test]
     fn what_passes_passes_again_and_has_no_path(
         text in "(-[a-zA-Z]|size=[0-9]{1,3}[km]?|crc=1|[0-9]{1,4}| |quota|\\^|/dev/x|,){0,8}"
     ) {

@@ -23,9 +23,15 @@ use crate::engine::{Shared, no_such};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filesystem::FilesystemSpec;
 
-/// Waits between two looks while something is there to be adopted: first and longest. The longest
-/// is also the usual one.
-const PERIOD: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// Time between two looks at this host.
+const PERIOD: Duration = Duration::from_secs(30);
+
+/// The first wait while something is there to be adopted; it doubles.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// The longest wait for what does not match: each look asks its array, and an idle node may ask an
+/// array twice a minute.
+const RETRY_LAST: Duration = Duration::from_secs(300);
 
 /// How long the adoption of one volume is waited for.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -36,9 +42,8 @@ const LIMIT: Duration = Duration::from_secs(60);
     reason = "background work that ends by being aborted"
 )]
 pub(crate) async fn adopt_for_ever(shared: Arc<Shared>, operations: Arc<Operations>) {
-    let (first, longest) = PERIOD;
     let mut told = HashSet::new();
-    let mut wait = first;
+    let mut wait = RETRY_FIRST;
     loop {
         let Left { unlisted, left } = adopt_once(&shared, &operations).await;
         // Each once, and again when it went and came back.
@@ -49,8 +54,9 @@ pub(crate) async fn adopt_for_ever(shared: Arc<Shared>, operations: Arc<Operatio
                 "a device of ours is not on the ledger"
             );
         }
+        let longest = if left.is_empty() { PERIOD } else { RETRY_LAST };
         if left.is_empty() && !unlisted {
-            wait = longest;
+            wait = PERIOD;
         }
         told = left;
         sleep(wait).await;

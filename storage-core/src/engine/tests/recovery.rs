@@ -264,3 +264,38 @@ async fn what_was_made_from_the_inventory_is_known_to_be_out_of_date() {
     assert!(changed(), "listed for the first time");
     assert_eq!(engine.inventory_age(), engine.inventory().age);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_record_is_made_again_and_what_does_not_match_is_not_asked_about_for_ever() {
+    let arrays = arrays();
+    let node = node(&arrays, "one");
+    for volume in ["ours", "other"] {
+        let options = options(&[("size", "1GiB")]);
+        let _made = node.engine.create(name(volume), options, soon()).await;
+        node.engine.mount(name(volume), soon()).await.unwrap();
+    }
+    let [ours, other] = ["ours", "other"].map(|volume| node.engine.known(&name(volume)).unwrap());
+    node.attacher.lose_record(&ours);
+    node.attacher.lose_record(&other);
+    // The array gave the other to somebody else meanwhile.
+    for array in &arrays {
+        drop(array.disconnect_foreign(&other.object, &node.attacher.host().object_name()));
+    }
+    node.engine.start().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let before: Vec<u64> = arrays.iter().map(|array| array.calls()).collect();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    for (array, before) in arrays.iter().zip(before) {
+        let calls = array.calls() - before;
+        assert!(calls <= 120, "{calls} calls in an hour to {}", array.name());
+    }
+    let known = node.engine.attachments().await.unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!(known[0].name, name("ours"));
+    assert_eq!(node.engine.adopted(), [name("ours")]);
+    assert!(node.engine.take_adopted(&name("ours")));
+    assert!(!node.engine.take_adopted(&name("ours")));
+    let error = node.engine.mount(name("other"), soon()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FailedPrecondition, "{error}");
+    assert_eq!(node.attacher.unrecorded().await.unwrap().len(), 1);
+}

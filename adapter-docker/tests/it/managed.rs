@@ -142,12 +142,25 @@ impl Stage {
         }
     }
 
-    /// Where the plugin finds what is ours.
-    fn settings(&self) -> [String; 3] {
-        ["config", "state", "luns"].map(|name| {
-            let path = self.path(name);
-            format!("{name}.source={}", path.display())
-        })
+    /// Where the plugin finds what is ours, and a file system that is not the default.
+    fn settings(&self) -> [String; 4] {
+        let source = |name: &str| format!("{name}.source={}", self.path(name).display());
+        let filesystem = "PURE_DEFAULT_BLOCK_FS_TYPE=ext4".to_owned();
+        [
+            source("config"),
+            source("state"),
+            source("luns"),
+            filesystem,
+        ]
+    }
+
+    /// What was set is in force: XFS would need more room.
+    async fn settings_hold(&self) {
+        let words = ["volume", "create", "-d", NAME, "-o", "size=32MiB", "small"];
+        self.docker(&words).await;
+        let kind = ["volume", "inspect", "-f", "{{.Status.Filesystem}}", "small"];
+        assert_eq!(self.docker(&kind).await, "ext4");
+        self.docker(&["volume", "rm", "small"]).await;
     }
 
     async fn install(&self) {
@@ -265,6 +278,7 @@ async fn it_is_installed_used_killed_upgraded_and_removed() {
 }
 
 async fn volumes_are_used(stage: &Stage) {
+    stage.settings_hold().await;
     for (volume, kind) in [("vol", "ext4"), ("other", "xfs")] {
         let (size, kind) = ("size=300MiB", format!("fstype={kind}"));
         let words = [
@@ -332,6 +346,7 @@ async fn it_is_upgraded_under_a_container(stage: &Stage) {
         stage.docker(&["plugin", "set", NAME, &setting]).await;
     }
     stage.docker(&["plugin", "enable", NAME]).await;
+    stage.settings_hold().await;
     let process = stage.process().await;
     let version = std::fs::read_to_string(format!("/proc/{}/root/version", process.id));
     assert_eq!(version.unwrap(), "2");

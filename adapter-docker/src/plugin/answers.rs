@@ -17,6 +17,10 @@ use crate::state::MountId;
 /// From the end of the call to the note.
 const MOMENT: Duration = Duration::from_millis(200);
 
+/// Answers that may wait to be noted: more than a host has mounts. One that is not noted is a mount
+/// that is dropped after a restart if no container has it.
+const GIVEN_MAX: usize = 16_384;
+
 /// Answers on their way, in the order of their calls.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
@@ -28,6 +32,10 @@ impl Answers {
     /// A Mount of this ID is being answered.
     pub(super) fn add(&self, name: VolumeName, id: MountId) {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        if given.len() >= GIVEN_MAX {
+            tracing::warn!(volume = %name, "too many mounts wait to be noted as answered; this one is not");
+            return;
+        }
         given.push_back((Instant::now(), name, id));
         drop(given);
         self.more.notify_one();

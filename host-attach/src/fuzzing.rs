@@ -3,10 +3,11 @@
 
 use crate::{connector, filesystem, intents, ledger, mountinfo};
 
-/// The kernel's table of mounts, and what it tells of loop devices.
+/// The kernel's table of mounts, what it tells of loop devices, and what blkid printed.
 pub fn tables(data: &[u8]) {
     mountinfo::fuzz(data);
     connector::fuzz(data);
+    filesystem::fuzz_probe(data);
 }
 
 /// The first bytes of a device.
@@ -35,6 +36,11 @@ mod tests {
 
         #[test]
         fn almost_tables(text in "(36 35 |98:0 |/ |/mnt |rw |shared:1 |- |ext4 /dev/x rw|\\\\040|\n|é|fairlead:0a:0b| \\(deleted\\)){0,20}") {
+            super::tables(text.as_bytes());
+        }
+
+        #[test]
+        fn almost_what_blkid_prints(text in "[-0-9]((DEVNAME|TYPE|PTTYPE|UUID|é)?=?(/dev/x|ext4|xfs|gpt| )?\n){0,6}") {
             super::tables(text.as_bytes());
         }
 

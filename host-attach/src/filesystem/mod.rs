@@ -203,7 +203,11 @@ pub(crate) fn probe(runner: &Runner, device: &VerifiedDevice) -> Result<Option<S
         .into_iter()
         .chain([device.node().path().into()])
         .collect();
-    let output = runner.run(Tool::Blkid, &arguments, PROBE_PATIENCE)?;
+    probed(&runner.run(Tool::Blkid, &arguments, PROBE_PATIENCE)?)
+}
+
+/// What blkid said.
+fn probed(output: &Output) -> Result<Option<Signature>> {
     let pairs: Vec<(&str, &str)> = output
         .stdout
         .lines()
@@ -226,7 +230,7 @@ pub(crate) fn probe(runner: &Runner, device: &VerifiedDevice) -> Result<Option<S
             kind: "several signatures at once".to_owned(),
         })),
         (Some(2), true) => Ok(None),
-        _ => expect_code(Tool::Blkid, &output, &[]).map(|()| None),
+        _ => expect_code(Tool::Blkid, output, &[]).map(|()| None),
     }
 }
 
@@ -275,6 +279,31 @@ fn unknown(kind: Filesystem) -> storage_core::Error {
 /// Bytes of a superblock as a number; `None` beyond its end.
 fn bytes_at<const N: usize>(area: &[u8], offset: usize) -> Option<[u8; N]> {
     area.get(offset..offset.checked_add(N)?)?.try_into().ok()
+}
+
+/// Nothing is found only where blkid says so and names nothing; how it ended is the first byte.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_probe(data: &[u8]) {
+    let Some((code, text)) = data.split_first() else {
+        return;
+    };
+    let output = Output {
+        code: (*code != b'-').then(|| i32::from(code.wrapping_sub(b'0'))),
+        stdout: String::from_utf8_lossy(text).into_owned(),
+        stderr: String::new(),
+    };
+    let named = output
+        .stdout
+        .lines()
+        .any(|line| line.contains('=') && !line.starts_with("DEVNAME="));
+    match probed(&output) {
+        Ok(None) => assert!(output.code == Some(2) && !named, "{output:?}"),
+        Ok(Some(found)) => {
+            assert!(output.code == Some(8) || (output.code == Some(0) && named));
+            assert!(!(found.is(Filesystem::Ext4) && found.is(Filesystem::Xfs)));
+        }
+        Err(error) => assert!(error.to_string().contains("blkid"), "{error}"),
+    }
 }
 
 /// A superblock is only seen where its mark is, and copies lie in order behind the first.

@@ -40,6 +40,20 @@ fn counted(world: &World) -> usize {
     std::fs::read_dir(folder).unwrap().count()
 }
 
+/// Get and List: afterwards Docker still knows what it knew. An answered error would have made it
+/// forget the volume's options.
+async fn reading(world: &mut World, points: &mut Points) {
+    let inspect = ["volume", "inspect", "vol"];
+    let again: [&[&str]; 2] = [&inspect, &inspect];
+    cut_off(world, points, "docker.call.after Get", again).await;
+    let size = ["volume", "inspect", "-f", "{{.Options.size}}", "vol"];
+    assert_eq!(world.docker(&size).await, "64MiB");
+    let list = ["volume", "ls", "-q"];
+    cut_off(world, points, "docker.call.after List", [&list, &list]).await;
+    let listed = world.docker(&list).await;
+    assert!(listed.lines().any(|line| line == "vol"), "{listed}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_plugin_is_killed_in_the_middle_of_each_call_of_an_engine() {
     let armed = armed_plugin().await.unwrap();
@@ -71,6 +85,8 @@ async fn the_plugin_is_killed_in_the_middle_of_each_call_of_an_engine() {
             .count()
     };
     assert_eq!(live(&world), 1);
+
+    reading(&mut world, &mut points).await;
 
     let begin = [
         "run",

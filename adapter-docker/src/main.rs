@@ -151,6 +151,7 @@ async fn run(
         state: arguments.state_dir.clone(),
         swarm: SwarmProbe::new(arguments.docker_root.clone()),
         answer_within: arguments.answer_within(),
+        managed: arguments.managed,
     };
     crash_points::point!("docker.start.assembled");
     let plugin = Plugin::open(engine, settings).await?;

@@ -53,6 +53,8 @@ pub struct PluginSettings {
     pub swarm: SwarmProbe,
     /// Longest time until a call is answered, where Docker's own limits are not shorter.
     pub answer_within: Duration,
+    /// Docker starts and stops this plugin with its daemon, and never activates it.
+    pub managed: bool,
 }
 
 /// Why a plugin could not begin.
@@ -98,6 +100,7 @@ pub struct Plugin {
     defaults: OptionDefaults,
     swarm: SwarmProbe,
     answer_within: Duration,
+    managed: bool,
     counts: MountCounts,
     answers: Answers,
     names: NameCache,
@@ -145,6 +148,7 @@ impl Plugin {
             defaults: settings.defaults,
             swarm: settings.swarm,
             answer_within: settings.answer_within,
+            managed: settings.managed,
             counts,
             answers: Answers::default(),
             names: NameCache::open(folder.join("names.json")).await,

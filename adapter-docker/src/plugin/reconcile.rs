@@ -24,24 +24,29 @@ const GRACE: Duration = Duration::from_secs(30);
 const LIMIT: Duration = Duration::from_secs(50);
 
 impl Plugin {
-    /// After a start, when the counts may not be what the daemon knows. All are marked as those of
-    /// an earlier life: an Unmount may have met no plugin, or one that died before it answered, and
-    /// Docker does not repeat it; a reboot ends every container; and the daemon itself may be
-    /// another one. What is mounted without a count is kept if something uses it (the counts were
-    /// lost), else taken down (a crash between mount and count).
+    /// After a start: a count without a mount is one of an earlier life (a reboot), and so are all of
+    /// a managed plugin's, as its daemon may have begun anew with it. What is mounted without a
+    /// count is kept if something uses it (the counts were lost), else taken down (a crash between
+    /// mount and count).
     pub(super) async fn compare_with_host(&self) -> Result<()> {
         let deadline = Instant::now() + LIMIT;
-        for name in self.counts.names() {
+        let mut there = self.engine.attachments().await?;
+        there.retain(|one| one.state != AttachmentState::Released);
+        let mounted: HashSet<&VolumeName> = there
+            .iter()
+            .filter(|one| one.state == AttachmentState::Mounted)
+            .map(|one| &one.name)
+            .collect();
+        let mut counted = self.counts.names();
+        counted.retain(|name| self.managed || !mounted.contains(name));
+        for name in counted {
             let mut counts = self.counts.volume(&name, deadline).await?;
             if let Some(carried) = counts.mounts().carry() {
                 counts.save(carried).await?;
             }
             counts.done();
         }
-        for attachment in self.engine.attachments().await? {
-            if attachment.state == AttachmentState::Released {
-                continue;
-            }
+        for attachment in there {
             let counted = self
                 .find_users(&attachment.name, attachment.mountpoint, deadline)
                 .await;

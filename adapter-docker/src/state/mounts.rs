@@ -9,8 +9,7 @@
 //! holds the mount: containers of a daemon with live-restore outlive it, and their mounts stay
 //! beneath what the new daemon mounts and unmounts under the same ID. (dockerd 20.10 then forgets
 //! the ID after one `docker cp`, and the container's end sends no Unmount: what is carried is
-//! dropped once no container holds it.) A start of the plugin begins anew in the same way:
-//! an Unmount that it missed is not repeated.
+//! dropped once no container holds it.)
 
 use std::collections::BTreeMap;
 

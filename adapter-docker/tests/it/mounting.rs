@@ -209,20 +209,6 @@ async fn many_containers_at_once() {
     assert_eq!(node.array.formats(), 1);
 }
 
-/// A crash after the count and before the answer: the daemon takes the Mount for failed, and sends
-/// the next one with the same ID and one Unmount.
-#[tokio::test]
-async fn a_count_whose_answer_was_never_heard_does_not_outlive_the_next_one() {
-    let node = Node::start().await;
-    node.create("v").await;
-    node.mount("v", "a").await.ok();
-    let node = node.restart().await;
-    node.mount("v", "a").await.ok();
-    node.unmount("v", "a").await.ok();
-    assert!(!mounted(&node).await);
-    assert_eq!(node.count_files(), 0);
-}
-
 /// The ledger is gone and the counts are there: the mount is adopted, and counts as before.
 #[tokio::test]
 async fn a_lost_record_is_made_again_by_the_next_mount() {

@@ -183,6 +183,7 @@ async fn open(
         state: folder.path().to_path_buf(),
         swarm: swarm.clone(),
         answer_within: Duration::from_secs(110),
+        managed: false,
     };
     let plugin = Plugin::open(Arc::clone(&engine), settings).await.unwrap();
     (engine, plugin)

@@ -103,11 +103,12 @@ async fn what_a_newer_version_wrote_is_refused_and_left_untouched() {
     // The newer version is back.
     world.plugin.start_again().await.unwrap();
     for name in ["ledgered", "counted", "well"] {
-        let place = mount(&world.plugin, name, "a").await;
+        let place = mount(&world.plugin, name, "z").await;
         assert_eq!(
             std::fs::read_to_string(place.join("precious")).unwrap(),
             name
         );
+        unmount(&world.plugin, name, "z").await;
         unmount(&world.plugin, name, "a").await;
     }
     world.nothing_left().await;

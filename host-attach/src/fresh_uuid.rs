@@ -57,6 +57,10 @@ pub(crate) fn ensure(
     tracing::info!(volume = %record.volume(), %uuid, "a copied file system gets its own UUID");
     machine.steps.run(Step::Replay, || {
         device.verify_again(connector, record)?;
+        if filesystem::xfs_renew_was_cut_off(device)? {
+            tracing::warn!(volume = %record.volume(), "an earlier attempt was cut off in the log, which is made anew");
+            return filesystem::xfs_new_log(&machine.runner, device);
+        }
         replay(device)
     })?;
     machine.steps.run(Step::Renew, || {

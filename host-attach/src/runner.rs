@@ -39,6 +39,7 @@ pub(crate) enum Tool {
     MkfsXfs,
     XfsGrowfs,
     XfsDb,
+    XfsRepair,
 }
 
 impl Tool {
@@ -52,6 +53,7 @@ impl Tool {
             Self::MkfsXfs => "mkfs.xfs",
             Self::XfsGrowfs => "xfs_growfs",
             Self::XfsDb => "xfs_db",
+            Self::XfsRepair => "xfs_repair",
         }
     }
 
@@ -60,7 +62,7 @@ impl Tool {
         match self {
             Self::Blkid => "util-linux",
             Self::MkfsExt4 | Self::E2fsck | Self::Resize2fs => "e2fsprogs",
-            Self::MkfsXfs | Self::XfsGrowfs | Self::XfsDb => "xfsprogs",
+            Self::MkfsXfs | Self::XfsGrowfs | Self::XfsDb | Self::XfsRepair => "xfsprogs",
         }
     }
 }

@@ -110,7 +110,7 @@ const PLUGIN: &[Package] = &[
     },
     Package {
         names: &["xfsprogs"],
-        programs: &["mkfs.xfs", "xfs_db", "xfs_growfs"],
+        programs: &["mkfs.xfs", "xfs_db", "xfs_growfs", "xfs_repair"],
         trial: &[],
         why: "packaged: XFS file systems on volumes",
     },

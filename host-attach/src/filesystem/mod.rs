@@ -22,7 +22,8 @@ const MAKE_PATIENCE: Duration = Duration::from_secs(300);
 /// A repair after a power cut reads much of the metadata.
 const CHECK_PATIENCE: Duration = Duration::from_secs(600);
 const GROW_PATIENCE: Duration = Duration::from_secs(300);
-const RENEW_PATIENCE: Duration = Duration::from_secs(60);
+/// The whole log is written, up to two gigabytes of it.
+const RENEW_PATIENCE: Duration = Duration::from_secs(300);
 const PROBE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Both superblocks lie in here.
@@ -106,6 +107,36 @@ pub(crate) fn xfs_has_uuid(device: &VerifiedDevice, uuid: Uuid) -> Result<bool> 
         }
     }
     Ok(true)
+}
+
+/// Whether an [`xfs_renew`] was cut off while it wrote the log. The kernel cannot read that log,
+/// and to run the tool again on an empty one would count log positions from the beginning, below
+/// those that stand in the metadata.
+///
+/// # Errors
+/// When the device cannot be read.
+pub(crate) fn xfs_renew_was_cut_off(device: &VerifiedDevice) -> Result<bool> {
+    let file = device.open_direct(OFlags::RDONLY)?;
+    let mut area = AlignedBuffer::new(SUPERBLOCK_AREA);
+    read_direct(&file, &mut area, 0)?;
+    let Some(start) = xfs::log_start(area.as_slice()) else {
+        return Ok(false);
+    };
+    let mut log = AlignedBuffer::new(SUPERBLOCK_AREA);
+    read_direct(&file, &mut log, start)?;
+    Ok(xfs::is_cut_off(area.as_slice(), log.as_slice()))
+}
+
+/// Makes a new log in place of one that an [`xfs_renew`] left behind. Nothing is lost with it: that
+/// tool begins only on a log of which everything is in its place.
+///
+/// # Errors
+/// With the tool's last words.
+pub(crate) fn xfs_new_log(runner: &Runner, device: &VerifiedDevice) -> Result<()> {
+    let arguments = ["-L".into(), device.node().path().into()];
+    let output = runner.run(Tool::XfsRepair, &arguments, CHECK_PATIENCE)?;
+    expect_code(Tool::XfsRepair, &output, &[0])?;
+    device.flush_cache()
 }
 
 /// Gives the XFS on the device that UUID. Its log must be clean: the tool refuses otherwise,

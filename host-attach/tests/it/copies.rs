@@ -164,3 +164,69 @@ async fn a_renewal_that_reached_only_the_first_superblock_is_finished() {
     let _clean = tool("xfs_repair", &["-n", "-f", &path]);
     bed.assert_clean();
 }
+
+/// Before the superblocks the tool writes the log: zeros, then records with the new UUID. Where it
+/// is cut off there, neither the kernel nor the tool itself can go on.
+#[tokio::test]
+async fn a_renewal_that_was_cut_off_in_the_log_is_finished() {
+    require_root!();
+    for (what, records) in [
+        ("zeros", 0),
+        ("the first record", 512),
+        ("half", 128 * 1024),
+    ] {
+        let mut bed = Bed::in_memory();
+        let attacher = bed.attacher();
+        let disk = bed.disk(1, SIZE, Filesystem::Xfs);
+        original(&attacher, &disk).await;
+        assert!(attacher.detach(&disk.id).await.unwrap().is_done());
+        let copied = copy(&bed, &disk, 2);
+        let fresh = Uuid::new_v4();
+        cut_off_in_the_log(&copied, fresh, records);
+        let mounted = attacher.attach(request(&copied, fresh)).await.unwrap();
+        let mountpoint = mounted.get().mountpoint.clone();
+        assert_eq!(fs::read(mountpoint.join("f")).unwrap(), b"kept", "{what}");
+        fs::write(mountpoint.join("g"), "written").unwrap();
+        assert!(attacher.detach(&copied.id).await.unwrap().is_done());
+        assert_eq!(uuid_of(&copied), fresh, "{what}");
+        let path = copied.data.display().to_string();
+        let _clean = tool("xfs_repair", &["-n", "-f", &path]);
+        bed.assert_clean();
+    }
+}
+
+/// The state in which `xfs_db` leaves a copy when it is killed with so many bytes of the new log
+/// written.
+fn cut_off_in_the_log(copied: &Disk, fresh: Uuid, written: usize) {
+    let before = copied.bytes();
+    let path = copied.data.display().to_string();
+    let told = tool(
+        "xfs_db",
+        &[
+            "-f",
+            "-r",
+            "-c",
+            "sb 0",
+            "-c",
+            "p logstart logblocks agblocks agblklog blocksize",
+            &path,
+        ],
+    );
+    let numbers: Vec<usize> = told
+        .lines()
+        .filter_map(|line| line.split(" = ").nth(1)?.parse().ok())
+        .collect();
+    let [start, blocks, group, bits, size] = numbers[..] else {
+        panic!("{told}");
+    };
+    let begin = ((start >> bits) * group + (start & ((1 << bits) - 1))) * size;
+    let renew = format!("uuid {fresh}");
+    let _done = tool(
+        "xfs_db",
+        &["-f", "-x", "-p", "xfs_admin", "-c", &renew, &path],
+    );
+    let log = copied.bytes()[begin..begin + written].to_vec();
+    copied.write_at(0, &before);
+    copied.write_at(begin as u64, &vec![0; blocks * size]);
+    copied.write_at(begin as u64, &log);
+}

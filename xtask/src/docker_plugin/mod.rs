@@ -24,6 +24,7 @@ const TOOLS: [&str; 7] = [
     "resize2fs",
     "mkfs.xfs",
     "xfs_db",
+    "xfs_repair",
     "xfs_growfs",
 ];
 

@@ -127,13 +127,15 @@ pub(crate) fn foreign_mounts(device: DeviceNumber) -> Vec<ForeignMount> {
         let Ok(namespace) = fs::read_link(process.join("ns/mnt")) else {
             continue;
         };
-        if !seen.insert(namespace) {
+        if seen.contains(&namespace) {
             continue;
         }
         let table = read_table(&process.join("mountinfo")).ok();
-        let entries = table
-            .and_then(|bytes| parse(&bytes).ok())
-            .unwrap_or_default();
+        // One that ends right now tells nothing; another one of its namespace may.
+        let Some(entries) = table.and_then(|bytes| parse(&bytes).ok()) else {
+            continue;
+        };
+        seen.insert(namespace);
         found.extend(
             entries
                 .into_iter()

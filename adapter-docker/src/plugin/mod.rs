@@ -193,7 +193,8 @@ impl Plugin {
                 .unwrap_or_else(PoisonError::into_inner),
         );
         background.shutdown().await;
-        self.note_answers().await;
+        // What is not noted stays as from before, which is harmless; a stop that is killed is not.
+        drop(tokio::time::timeout(limit, self.note_answers()).await);
         self.names.write().await;
         self.engine.stop(limit).await
     }

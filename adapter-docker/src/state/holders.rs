@@ -41,10 +41,14 @@ fn held(proc: &Path, mountpoint: &Path) -> io::Result<bool> {
         let Ok(namespace) = std::fs::read_link(process.join("ns/mnt")) else {
             continue;
         };
-        if !seen.insert(namespace) {
+        if seen.contains(&namespace) {
             continue;
         }
-        let theirs = std::fs::read(process.join("mountinfo")).unwrap_or_default();
+        // One that ends right now tells nothing; another one of its namespace may.
+        let Ok(theirs) = std::fs::read(process.join("mountinfo")) else {
+            continue;
+        };
+        seen.insert(namespace);
         if mounts(&theirs).any(|mount| mount.device == own.device && !own.is_copied_to(&mount)) {
             return Ok(true);
         }
@@ -172,6 +176,21 @@ mod tests {
         );
         assert!(held(proc.path(), mountpoint).unwrap());
         assert!(!held(proc.path(), Path::new("/not/mounted")).unwrap());
+    }
+
+    #[test]
+    fn a_process_that_ends_does_not_hide_the_others_of_its_container() {
+        let proc = TempDir::new().unwrap();
+        process(proc.path(), "self", "mnt:[1]", OURS);
+        let line = "9 1 7:3 / /data rw - ext4 /dev/loop3 rw\n";
+        for pid in ["10", "11", "12"] {
+            process(proc.path(), pid, "mnt:[2]", line);
+        }
+        // Whichever order the folder is read in, it comes first or second.
+        for ending in ["10", "11"] {
+            std::fs::remove_file(proc.path().join(ending).join("mountinfo")).unwrap();
+            assert!(held(proc.path(), Path::new("/var/lib/m x")).unwrap());
+        }
     }
 
     /// A managed plugin: its folder is shown to the host under another path, and goes with it.

@@ -14,6 +14,9 @@ const SB_AGBLOCKS: usize = 84;
 const SB_AGCOUNT: usize = 88;
 const SB_AGBLKLOG: usize = 124;
 const SB_INPROGRESS: usize = 126;
+const SB_FEATURES_INCOMPAT: usize = 216;
+/// `XFS_SB_FEAT_INCOMPAT_NEEDSREPAIR`.
+const NEEDS_REPAIR: u32 = 1 << 4;
 
 /// `struct xlog_rec_header` of `fs/xfs/libxfs/xfs_log_format.h`, at the head of each log record.
 const XLOG_HEADER_MAGIC: &[u8] = &[0xfe, 0xed, 0xba, 0xbe];
@@ -80,8 +83,13 @@ pub(super) fn log_start(area: &[u8]) -> Option<u64> {
 
 /// Whether the log's first block shows that the work of [`renew_arguments`] was cut off: the tool
 /// makes the whole log zero, then fills it under the new UUID, then writes the superblocks. mkfs
-/// leaves no zeros there, and the kernel stamps what it writes with the superblock's UUID.
+/// leaves no zeros there, and the kernel stamps what it writes with the superblock's UUID. Or that
+/// the repair which follows was cut off: it marks the file system before it writes anything else.
 pub(super) fn is_cut_off(superblock: &[u8], log: &[u8]) -> bool {
+    let features = bytes_at(superblock, SB_FEATURES_INCOMPAT).map(u32::from_be_bytes);
+    if features.is_some_and(|features| features & NEEDS_REPAIR != 0) {
+        return true;
+    }
     let Some(first) = log.get(..LOG_BLOCK) else {
         return false;
     };
@@ -145,6 +153,8 @@ mod tests {
         // The middle of a record that began at the log's end.
         log.fill(7);
         assert!(!is_cut_off(&superblock, &log));
+        superblock[219] = 0x1b;
+        assert!(is_cut_off(&superblock, &log));
     }
 
     proptest! {

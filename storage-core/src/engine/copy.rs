@@ -22,8 +22,10 @@ use crate::volume::{Volume, VolumeState};
 /// The attribute that says what a volume is a copy of.
 const SOURCE: &str = "source";
 
-/// From here on a recorded attribute may have been cut: an array keeps 256 characters.
+/// From here on a recorded attribute may have been cut, with a sign for it at its end: an array
+/// keeps 256 characters.
 const MAY_BE_CUT: usize = 256;
+const CUT_SIGN: char = '…';
 
 /// What a volume is a copy of, as its user typed it.
 pub(super) fn origin(volume: &Volume) -> Option<&str> {
@@ -34,7 +36,8 @@ pub(super) fn origin(volume: &Volume) -> Option<&str> {
 pub(super) fn is_copy_of(volume: &Volume, source: &SourceName) -> bool {
     origin(volume).is_some_and(|recorded| {
         let cut = recorded.chars().count() >= MAY_BE_CUT;
-        recorded == source.as_str() || (cut && source.as_str().starts_with(recorded))
+        let left = recorded.strip_suffix(CUT_SIGN).unwrap_or(recorded);
+        recorded == source.as_str() || (cut && source.as_str().starts_with(left))
     })
 }
 

@@ -23,8 +23,17 @@ pub(super) type FileId = (DeviceNumber, u64);
 
 /// The file at a path, now; `None` when there is none, or it cannot be looked at.
 pub(super) fn file_id(path: &Path) -> Option<FileId> {
-    let metadata = fs::symlink_metadata(path).ok()?;
-    Some((DeviceNumber::from_raw(metadata.dev()), metadata.ino()))
+    look_at(path).ok()
+}
+
+/// As [`file_id`], for whoever concludes something from its being another one.
+///
+/// # Errors
+/// Never `FailedPrecondition`: a file that cannot be looked at is not certain to be the wrong one.
+pub(super) fn look_at(path: &Path) -> Result<FileId> {
+    let metadata = fs::symlink_metadata(path)
+        .map_err(|source| io_error("looking at the LUN's file", path, source))?;
+    Ok((DeviceNumber::from_raw(metadata.dev()), metadata.ino()))
 }
 
 /// Whether two paths may be of one LUN of one host. The kernel shows the path of a device's file
@@ -163,7 +172,20 @@ pub(super) fn read_serial(file: &Path) -> Result<String> {
 mod tests {
     use std::path::Path;
 
-    use super::{clean_backing, same_end};
+    use storage_core::ErrorKind;
+
+    use super::{clean_backing, file_id, look_at, same_end};
+
+    #[test]
+    fn a_file_that_cannot_be_looked_at_is_not_called_the_wrong_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("7");
+        let unseen = look_at(&path).unwrap_err();
+        assert_ne!(unseen.kind(), ErrorKind::FailedPrecondition);
+        assert_eq!(file_id(&path), None);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(Some(look_at(&path).unwrap()), file_id(&path));
+    }
 
     #[test]
     fn a_lun_is_known_by_the_end_of_its_path() {

@@ -20,8 +20,8 @@ use rustix::io::Errno;
 use storage_core::{AccessPath, ErrorKind, Host, Result, Volume};
 
 use self::backing::{
-    Bound, backing_of, backings, bound_devices, file_id, not_connected, prove_serial, read_serial,
-    same_end,
+    Bound, backing_of, backings, bound_devices, file_id, look_at, not_connected, prove_serial,
+    read_serial, same_end,
 };
 use self::marker::{Marker, marker_text, read_marker};
 use super::{Connector, Marked, Stranger, lun_of_file};
@@ -253,7 +253,7 @@ impl Connector for LoopConnector {
         let status = sys::loop_status(file).map_err(|source| {
             call_error(format_args!("asking {} for its marker", node.name), source)
         })?;
-        if backing != path && Some(status.file) != file_id(path) {
+        if backing != path && status.file != look_at(path)? {
             return Err(refused(format!(
                 "{} shows {} and not {}",
                 node.name,

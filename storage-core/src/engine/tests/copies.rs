@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Node, arrays, name, node, options, soon};
 use crate::backend::{Backend, VolumeKey};
+use crate::engine::copy::is_copy_of;
 use crate::error::{Error, ErrorKind};
 use crate::memory::{MemoryArray, MemoryBackend};
 use crate::name::Namespace;
@@ -66,6 +67,24 @@ async fn a_copy_is_on_its_sources_array_with_its_file_system_and_without_a_grant
     }
     let larger = make(&node, "larger", &[("source", "db"), ("size", "3GiB")]).await;
     assert_eq!(larger.unwrap().size, Size::from_gib(3));
+}
+
+/// An array keeps 256 characters of an attribute, the last one a sign that it was cut.
+#[tokio::test(start_paused = true)]
+async fn a_source_with_a_long_name_is_known_again() {
+    let node = node(&arrays(), "one");
+    let source = format!("{}.{}", "v".repeat(250), "s".repeat(60));
+    let mut copy = make(&node, "copy", &[]).await.unwrap();
+    let cut = |at: usize| format!("{}…", &source[..at]);
+    for (recorded, same) in [
+        (source.clone(), true),
+        (cut(255), true),
+        (cut(254), false),
+        (format!("x{}", &cut(255)[1..]), false),
+    ] {
+        copy.attributes.insert("source".to_owned(), recorded);
+        assert_eq!(is_copy_of(&copy, &source.parse().unwrap()), same);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,8 @@
 //! and the next start takes down, and never a count that promises a mount that is not there.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use storage_core::{Result, VolumeName};
 use tokio::time::Instant;
@@ -12,6 +14,9 @@ use tokio::time::Instant;
 use super::{Plugin, Reply, answer, parse};
 use crate::message::{MountRequest, NameRequest};
 use crate::state::{MountId, Released, VolumeCounts, held_elsewhere};
+
+/// How long a new daemon waits for calls of the old one, all together.
+const ACTIVATION: Duration = Duration::from_secs(1);
 
 impl Plugin {
     pub(super) async fn mount(&self, body: &[u8], deadline: Instant) -> Result<PathBuf> {
@@ -156,29 +161,29 @@ impl Plugin {
     }
 
     /// A daemon calls this once in its life: whoever calls is a new one, and what was counted
-    /// before may belong to containers that died with the old one.
-    pub(super) async fn activate(&self) -> Result<Reply> {
+    /// before may belong to containers that died with the old one. The new one does not wait for
+    /// what the old one asked for: where that is still under way, an array may be silent, and it is
+    /// marked when it ends.
+    pub(super) async fn activate(self: &Arc<Self>) -> Result<Reply> {
         let _pass = self.gate.enter(None)?;
         let began = Instant::now();
         *self
             .epoch
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = began;
-        for name in self.counts.names() {
-            let carried = match self.counts.volume(&name, began + super::QUICK_CALL).await {
-                Ok(mut counts) => {
-                    let saved = match counts.mounts().carry() {
-                        Some(next) => counts.save(next).await,
-                        None => Ok(()),
-                    };
-                    counts.done();
-                    saved
-                }
-                Err(error) => Err(error),
+        let left = self
+            .carry_all(self.counts.names(), began + ACTIVATION)
+            .await;
+        if !left.is_empty() {
+            let plugin = Arc::clone(self);
+            let later = async move {
+                let _left = plugin.carry_all(left, began + super::SLOW_CALL).await;
+                plugin.attention.notify_one();
             };
-            if let Err(error) = carried {
-                tracing::warn!(volume = %name, error = %error.chain(), "the mounts of an earlier daemon could not be marked");
-            }
+            self.background
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .spawn(later);
         }
         self.attention.notify_one();
         Ok(answer::activate())

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use storage_core::{AttachmentState, Result, VolumeName};
+use storage_core::{AttachmentState, ErrorKind, Result, VolumeName};
 use tokio::time::{Instant, timeout};
 
 use super::Plugin;
@@ -39,13 +39,7 @@ impl Plugin {
             .collect();
         let mut counted = self.counts.names();
         counted.retain(|name| self.managed || !mounted.contains(name));
-        for name in counted {
-            let mut counts = self.counts.volume(&name, deadline).await?;
-            if let Some(carried) = counts.mounts().carry() {
-                counts.save(carried).await?;
-            }
-            counts.done();
-        }
+        let _left = self.carry_all(counted, deadline).await;
         for attachment in there {
             let counted = self
                 .find_users(&attachment.name, attachment.mountpoint, deadline)
@@ -55,6 +49,38 @@ impl Plugin {
             }
         }
         Ok(())
+    }
+
+    /// Marks these counts as those of an earlier life. One that cannot be written stays as it is: its
+    /// volume stays mounted for longer, perhaps, and a disk that is full keeps no plugin from
+    /// starting. Returns those on which other calls were under way until the deadline.
+    pub(super) async fn carry_all(
+        &self,
+        names: Vec<VolumeName>,
+        deadline: Instant,
+    ) -> Vec<VolumeName> {
+        let mut left = Vec::new();
+        for name in names {
+            let carried = match self.counts.volume(&name, deadline).await {
+                Ok(mut counts) => {
+                    let saved = match counts.mounts().carry() {
+                        Some(next) => counts.save(next).await,
+                        None => Ok(()),
+                    };
+                    counts.done();
+                    saved
+                }
+                Err(error) if error.kind() == ErrorKind::Busy => {
+                    left.push(name);
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = carried {
+                tracing::warn!(volume = %name, error = %error.chain(), "its mounts could not be marked as those of an earlier daemon or plugin");
+            }
+        }
+        left
     }
 
     /// Notes who uses a volume that nothing is counted of; if nobody does, it is to go.

@@ -143,6 +143,34 @@ async fn after_a_new_daemon_the_same_id_counts_once() {
     assert_eq!(node.count_files(), 0);
 }
 
+/// The array is silent while it mounts for the old daemon. The new one does not wait for that; and
+/// what comes of it is the old one's.
+#[tokio::test]
+async fn a_new_daemon_does_not_wait_for_what_the_old_one_asked_for() {
+    let node = Node::start().await;
+    node.create("v").await;
+    let (before, slow) = (node.array.calls(), Duration::from_secs(6));
+    node.array.set_delay(slow);
+    let new_daemon = async {
+        while node.array.calls() == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        node.array.set_delay(Duration::ZERO);
+        let begin = Instant::now();
+        node.activate().await.ok();
+        assert!(begin.elapsed() < slow / 2, "{:?}", begin.elapsed());
+    };
+    let (answer, ()) = tokio::join!(node.mount("v", "a"), new_daemon);
+    answer.ok();
+    // Nobody uses it: the new daemon removes it, once it is noted whose the mount is.
+    let begin = Instant::now();
+    while node.remove("v").await.status() != 200 {
+        assert!(begin.elapsed() < PATIENCE, "still counted");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!mounted(&node).await);
+}
+
 #[tokio::test]
 async fn what_a_dead_daemon_left_does_not_keep_a_volume_from_being_removed() {
     let node = Node::start().await;

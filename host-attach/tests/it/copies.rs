@@ -225,8 +225,9 @@ fn cut_off_in_the_log(copied: &Disk, fresh: Uuid, written: usize) {
         "xfs_db",
         &["-f", "-x", "-p", "xfs_admin", "-c", &renew, &path],
     );
-    let log = copied.bytes()[begin..begin + written].to_vec();
+    let renewed = copied.bytes();
+    let log = renewed.get(begin..begin + written).unwrap();
     copied.write_at(0, &before);
     copied.write_at(begin as u64, &vec![0; blocks * size]);
-    copied.write_at(begin as u64, &log);
+    copied.write_at(begin as u64, log);
 }

@@ -17,7 +17,7 @@ use crate::steps::say;
 use crate::stream::{cargo, show, workspace};
 
 /// The programs that host-attach runs (`host-attach/src/runner.rs`; a test compares).
-const TOOLS: [&str; 7] = [
+const TOOLS: [&str; 8] = [
     "blkid",
     "mkfs.ext4",
     "e2fsck",

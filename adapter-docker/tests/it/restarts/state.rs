@@ -159,6 +159,8 @@ async fn with_a_full_disk_nothing_is_half_done() {
         let said = refused(&world.plugin, method, json!({"Name": name, "ID": id})).await;
         assert!(said.contains("No space left"), "{method} {name}: {said}");
     }
+    world.plugin.stop().await.unwrap();
+    world.plugin.start_again().await.unwrap();
     assert_eq!(
         std::fs::read_to_string(place.join("precious")).unwrap(),
         "data"

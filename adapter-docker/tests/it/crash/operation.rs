@@ -241,7 +241,6 @@ impl Operation {
     pub(super) const fn written_later(self) -> Option<(&'static str, usize)> {
         match self {
             Self::Create | Self::Copy | Self::Remove | Self::RemoveAgain => Some(("names", 1)),
-            _ if self.is_counted() => Some(("counts", 2)),
             _ => None,
         }
     }

@@ -38,10 +38,11 @@ impl Machine {
                 return self.keep(&mut record);
             }
             if (!same && !view.is_empty()) || view.mounted.is_some() || view.obstructed {
-                // A mount under an old grant is never used again, and never written to again.
+                // A mount under an old grant is never used again, and never written to again. One under
+                // this grant that does not work is no reason to stop it under those who use it.
                 progress.set("taking down what an earlier grant left");
-                self.release(&mut record, Mode::Discard)
-                    .map_err(still_held)?;
+                let mode = if same { view.mode() } else { Mode::Discard };
+                self.release(&mut record, mode).map_err(still_held)?;
             }
         }
         let mut record = self.new_record(request, previous.as_ref())?;

@@ -53,6 +53,31 @@ async fn whole_life(kind: Filesystem, size: u64) {
     bed.assert_clean();
 }
 
+/// The kernel makes a file system read-only after an error; its users may still read.
+#[tokio::test]
+async fn a_mount_that_does_not_work_is_not_stopped_under_its_users() {
+    require_root!();
+    let mut bed = Bed::plain();
+    let disk = bed.disk(5, 64 * MIB, Filesystem::Ext4);
+    let attacher = bed.attacher();
+    let attachment = attach(&attacher, &disk).await.unwrap();
+    let file = attachment.mountpoint.join("hello");
+    fs::write(&file, "world").unwrap();
+    let used = fs::File::open(&file).unwrap();
+    let read_only = rustix::mount::MountFlags::RDONLY;
+    rustix::mount::mount_remount(&attachment.mountpoint, read_only, "").unwrap();
+
+    let refused = attacher.attach(disk.request()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::FailedPrecondition, "{refused}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "world", "it serves on");
+
+    drop(used);
+    let again = attach(&attacher, &disk).await.unwrap();
+    fs::write(again.mountpoint.join("hello"), "and on").unwrap();
+    assert!(attacher.detach(&disk.id).await.unwrap().is_done());
+    bed.assert_clean();
+}
+
 #[tokio::test]
 async fn ext4_lives() {
     require_root!();

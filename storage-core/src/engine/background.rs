@@ -15,8 +15,11 @@ use crate::name::VolumeName;
 /// How long a mount that nobody waited for stays, for the retry that wants it.
 const ABANDONED_GRACE: Duration = Duration::from_secs(60);
 
-/// How often a mount is looked at again while somebody waits for it.
+/// How often a mount is looked at again while somebody waits for it, or it cannot be undone; and
+/// the longest wait between two looks. Together a little more than a day: a host that cannot
+/// unmount for longer than that needs a person, or its next start, which looks again.
 const ABANDONED_ROUNDS: usize = 30;
+const ABANDONED_WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// Waits between two rounds of telling arrays: first and longest.
 const RELEASE_RETRY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
@@ -78,8 +81,9 @@ impl Drop for Abandonment {
 }
 
 async fn undo_abandoned_mount(shared: Arc<Shared>, operations: Arc<Operations>, name: VolumeName) {
+    let mut wait = ABANDONED_GRACE;
     for _ in 0..ABANDONED_ROUNDS {
-        sleep(ABANDONED_GRACE).await;
+        sleep(wait).await;
         // In the volume's line: behind the mount, if it still goes on.
         let deadline = Instant::now() + ABANDONED_GRACE;
         let work = undo_if_unwanted(Arc::clone(&shared), name.clone());
@@ -87,13 +91,15 @@ async fn undo_abandoned_mount(shared: Arc<Shared>, operations: Arc<Operations>, 
             .run(Call::new(&name, "undo abandoned mount", deadline), work)
             .await
         {
-            Ok(Abandoned::Later) => {}
+            Ok(Abandoned::Later) => wait = ABANDONED_GRACE,
             Ok(Abandoned::Undo | Abandoned::Never) => return,
             Err(error) => {
                 tracing::warn!(volume = %name, error = %error.chain(), "an abandoned mount could not be undone yet");
+                wait = wait.saturating_mul(2).min(ABANDONED_WAIT_MAX);
             }
         }
     }
+    tracing::error!(volume = %name, "an abandoned mount could not be undone; the next start looks again");
 }
 
 async fn undo_if_unwanted(shared: Arc<Shared>, name: VolumeName) -> Result<Abandoned> {

@@ -29,6 +29,8 @@ pub(super) enum Next {
     Same,
     /// Another node while the first one is dead; then the first one as above.
     Other,
+    /// The same node with the same call, killed once more on its way.
+    Twice,
     /// Nobody on the first node, which is started again; another node, once that has let go.
     Nobody,
 }
@@ -41,6 +43,8 @@ pub(super) struct Case {
     pub(super) next: Next,
     /// The request that was answered at the point is executed only long after the crash.
     pub(super) late: bool,
+    /// Where it dies once more, if it comes by.
+    pub(super) second: Option<Passage>,
 }
 
 /// How a case ended well.
@@ -112,6 +116,8 @@ async fn stopped_for_start(site: &mut Site, operation: Operation) -> Result<(), 
     if operation != Operation::Start {
         return Ok(());
     }
+    // So that every start finds the same: two volumes' counts to take as from before.
+    site.bystander_starts_again().await?;
     let stopped = site.first().plugin.stop().await;
     stopped.map_err(|error| format!("{error:#}"))
 }
@@ -141,7 +147,11 @@ pub(super) async fn run(site: &mut Site, case: &Case, run: Run<'_>) -> Result<Co
     let mut converged = Converged::default();
     if case.next == Next::Nobody {
         restart(site, operation).await?;
+        site.bystander_starts_again().await?;
         return given_up(site, operation, run, converged).await;
+    }
+    if let Some(second) = &case.second {
+        killed_again(site, operation, run, second).await?;
     }
     if case.next == Next::Other {
         let late = case.late.then_some(late);
@@ -215,6 +225,30 @@ fn used(id: &'static str, marked: bool) -> Facts {
         marked,
         ids: vec![id],
     }
+}
+
+/// The first node is started, called and killed while it puts right what the first crash left.
+async fn killed_again(
+    site: &mut Site,
+    operation: Operation,
+    run: Run<'_>,
+    second: &Passage,
+) -> Result<(), String> {
+    site.first().points.order(second);
+    // It may die while it starts.
+    let started = restart(site, operation).await;
+    if started.is_ok() {
+        let answer = operation.perform(site.first(), run).await;
+        if answer.is_err() {
+            site.first().plugin.ends_by_itself(DEATH).await;
+        }
+    }
+    site.first().points.spare();
+    site.first()
+        .plugin
+        .kill_9()
+        .await
+        .map_err(|error| format!("{error:#}"))
 }
 
 /// The first node lives again. Where its start is the operation, that is the call itself.

@@ -98,3 +98,18 @@ async fn what_nobody_asks_for_again_is_given_back() {
     })
     .await;
 }
+
+/// A crash while the crash before is put right.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_crash_changes_nothing() {
+    if !lab::environment::long() {
+        return;
+    }
+    sweep::run(Sweep {
+        operations: Operation::all_but(&[Operation::Get, Operation::List, Operation::MountCopy]),
+        filesystem: "ext4",
+        next: Next::Twice,
+        late: false,
+    })
+    .await;
+}

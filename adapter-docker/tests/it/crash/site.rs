@@ -9,7 +9,6 @@ use std::time::Duration;
 use array_sim::{Array, ArrayConfig, FaultAction, FaultKind, FaultRule, Simulator};
 use lab::leftovers::{loop_devices, sweep};
 use lab::mounts::mounts_under;
-use lab::process::{Guard, Program};
 use lab::simulator::write_config;
 use lab::wait::{self, Seen};
 use serde_json::{Value, json};
@@ -27,7 +26,6 @@ pub(super) struct Site {
     pub(super) nodes: Vec<Node>,
     pub(super) simulator: Simulator,
     bystander: PathBuf,
-    container: Option<Guard>,
     folder: TempDir,
 }
 
@@ -52,7 +50,6 @@ impl Site {
             nodes,
             simulator,
             bystander: PathBuf::new(),
-            container: None,
             folder,
         };
         let first = &site.nodes[0];
@@ -62,7 +59,6 @@ impl Site {
             .unwrap();
         site.bystander = first.mount(BYSTANDER, "always").await.unwrap();
         write_marker(&site.bystander, BYSTANDER);
-        site.container = Some(container(&site.bystander, site.folder.path()).await);
         site
     }
 
@@ -126,6 +122,14 @@ impl Site {
             }
         }
         node.settled(&known).await
+    }
+
+    /// What Docker does for a container that it starts again: the same ID. Without it, a plugin
+    /// that was started again drops what is from before and no container has, after a while.
+    pub(super) async fn bystander_starts_again(&self) -> Result<(), String> {
+        let mounted = self.nodes[0].mount(BYSTANDER, "always").await?;
+        assert_eq!(mounted, self.bystander);
+        Ok(())
     }
 
     /// The next request that this point is the answer of is executed so much later, and its
@@ -321,10 +325,6 @@ impl Site {
 
     /// Ends it; gives what is left on the array and not destroyed, by kind.
     pub(super) async fn end(mut self) -> Result<Vec<String>, String> {
-        if let Some(mut container) = self.container.take() {
-            let ended = container.kill_9().await;
-            ended.map_err(|error| format!("{error:#}"))?;
-        }
         let node = &self.nodes[0];
         node.must("Unmount", &json!({"Name": BYSTANDER, "ID": "always"}))
             .await?;
@@ -363,7 +363,6 @@ impl Drop for Site {
     /// Also after a failure: no mount and no loop device stays behind.
     #[expect(clippy::print_stderr, reason = "a drop has no other way to say it")]
     fn drop(&mut self) {
-        drop(self.container.take());
         self.nodes.clear();
         for failure in sweep(self.folder.path()) {
             eprintln!("left behind: {failure}");
@@ -375,21 +374,6 @@ impl Drop for Site {
 fn alive(array: &Array, name: &str) -> bool {
     let volume = array.volume(&format!("it-{name}"));
     volume.is_some_and(|volume| volume.destroyed.is_none())
-}
-
-/// What a container is to the plugin: a process in a mount namespace of its own, which has the
-/// mount at another path.
-async fn container(mountpoint: &Path, folder: &Path) -> Guard {
-    let inside = folder.join("inside");
-    std::fs::create_dir(&inside).unwrap();
-    let script = "mount --bind \"$0\" \"$1\" && echo mounted && exec sleep infinity";
-    let program = Program::new("unshare")
-        .args(["--mount", "--propagation", "private", "sh", "-c", script])
-        .arg(mountpoint)
-        .arg(&inside);
-    let mut container = program.start(&folder.join("container.log")).unwrap();
-    container.wait_for_log("mounted", PATIENCE).await.unwrap();
-    container
 }
 
 /// Where a host has a volume mounted: the folder is called like it.

@@ -23,6 +23,9 @@ const SITES: usize = 4;
 /// asking may have been in its way.
 const TRIES: usize = 3;
 
+/// A prime: each case of those that are killed twice has another second place.
+const STRIDE: usize = 31;
+
 /// What is swept.
 #[derive(Clone)]
 pub(super) struct Sweep {
@@ -66,7 +69,8 @@ impl Work {
     }
 
     async fn site(&self) -> Site {
-        let hosts = if self.sweep.next == Next::Same { 1 } else { 2 };
+        let alone = matches!(self.sweep.next, Next::Same | Next::Twice);
+        let hosts = if alone { 1 } else { 2 };
         Site::start(&self.armed, hosts).await
     }
 
@@ -105,6 +109,7 @@ impl Work {
         results.rows.entry(operation).or_default().points = passed.len();
         drop(results);
         let Sweep { next, late, .. } = self.sweep;
+        let all = passed.clone();
         let wanted = passed
             .into_iter()
             .filter(|passage| !late || is_change(&passage.point));
@@ -113,11 +118,16 @@ impl Work {
         let wanted = wanted
             .take_while(|passage| !(given_up && passage.point.starts_with("docker.call.after")));
         let mut cases = self.cases.lock().unwrap();
-        cases.extend(wanted.map(|passage| Case {
-            operation,
-            passage,
-            next,
-            late,
+        cases.extend(wanted.enumerate().map(|(index, passage)| {
+            Case {
+                operation,
+                passage,
+                next,
+                late,
+                second: (next == Next::Twice)
+                    .then(|| all.get(index * STRIDE % all.len()).cloned())
+                    .flatten(),
+            }
         }));
     }
 
@@ -247,6 +257,7 @@ impl Results {
     fn table(&self, sweep: &Sweep, points: usize, took: Duration) -> String {
         let who = match sweep.next {
             Next::Same => "the same call again",
+            Next::Twice => "the same call again, killed once more on its way",
             Next::Nobody => "no call again, and another node's instead",
             Next::Other => "another node's call, then the same call again",
         };

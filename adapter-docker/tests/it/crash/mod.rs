@@ -102,7 +102,7 @@ async fn what_nobody_asks_for_again_is_given_back() {
 /// A crash while the crash before is put right.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_crash_changes_nothing() {
-    if !lab::environment::long() {
+    if !lab::environment::long_or_skipped() {
         return;
     }
     sweep::run(Sweep {

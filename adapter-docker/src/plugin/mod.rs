@@ -4,6 +4,7 @@
 //! to its end in a task of its own, whether or not the caller still listens.
 
 pub(crate) mod answer;
+mod answers;
 mod create;
 mod gate;
 mod get;
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::answers::Answers;
 use self::gate::Gate;
 use self::get::Listing;
 use crate::error;
@@ -100,6 +102,7 @@ pub struct Plugin {
     answer_within: Duration,
     managed: bool,
     counts: MountCounts,
+    answers: Answers,
     names: NameCache,
     gate: Gate,
     /// The last answer to List.
@@ -147,6 +150,7 @@ impl Plugin {
             answer_within: settings.answer_within,
             managed: settings.managed,
             counts,
+            answers: Answers::default(),
             names: NameCache::open(folder.join("names.json")).await,
             gate: Gate::default(),
             listing: Mutex::new(None),
@@ -174,6 +178,8 @@ impl Plugin {
         background.spawn(async move { plugin.reconcile_for_ever().await });
         let plugin = Arc::clone(self);
         background.spawn(async move { plugin.names.keep_written().await });
+        let plugin = Arc::clone(self);
+        background.spawn(async move { plugin.note_answers_for_ever().await });
         Ok(())
     }
 
@@ -187,6 +193,8 @@ impl Plugin {
                 .unwrap_or_else(PoisonError::into_inner),
         );
         background.shutdown().await;
+        // What is not noted stays as from before, which is harmless; a stop that is killed is not.
+        drop(tokio::time::timeout(limit, self.note_answers()).await);
         self.names.write().await;
         self.engine.stop(limit).await
     }

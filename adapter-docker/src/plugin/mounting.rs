@@ -33,8 +33,8 @@ impl Plugin {
             let before = self
                 .with_users_found(&name, counts.mounts(), &mountpoint)
                 .await;
-            let counted = match before.add(id, held) {
-                Ok(next) => counts.save(next).await,
+            let counted = match before.add(id.clone(), held) {
+                Ok(next) => counts.save_untold(next, id.clone()).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = counted {
@@ -47,6 +47,7 @@ impl Plugin {
         counts.done();
         if let Ok(mountpoint) = &result {
             self.unreleased().remove(&name);
+            self.answers.add(name.clone(), id);
             tracing::info!(volume = %name, mountpoint = %mountpoint.display(), "mount");
         }
         result

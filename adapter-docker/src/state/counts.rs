@@ -1,4 +1,9 @@
 //! The mount counts of all volumes, on disk: one small file a volume, written before an answer.
+//!
+//! Before the answer, and once more after it: until a mount's caller certainly has its answer, the
+//! mount is on disk as one from before. A crash in between leaves what nobody may know of, and what
+//! is from before is dropped as soon as no container has it; a count that nobody knows of would keep
+//! the volume here for good, as Docker does not repeat a Mount whose connection broke.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,7 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, timeout_at};
 
 use super::durable::{self, Kind};
-use super::mounts::Mounts;
+use super::mounts::{MountId, Mounts};
 
 /// Version of a count's file.
 const FORMAT: u32 = 1;
@@ -33,7 +38,22 @@ struct Version {
     format: u32,
 }
 
-type Shared = Arc<tokio::sync::Mutex<Mounts>>;
+type Shared = Arc<tokio::sync::Mutex<Kept>>;
+
+/// One volume's counts in memory.
+#[derive(Debug, Default)]
+struct Kept {
+    mounts: Mounts,
+    /// Mounts whose callers may not have their answers yet. On disk they are from before.
+    untold: Vec<MountId>,
+}
+
+impl Kept {
+    fn on_disk(&self) -> Mounts {
+        let mounts = self.mounts.clone();
+        self.untold.iter().fold(mounts, Mounts::doubted)
+    }
+}
 
 /// The counts of all volumes.
 #[derive(Debug)]
@@ -50,7 +70,7 @@ pub(crate) struct MountCounts {
 pub(crate) struct VolumeCounts<'a> {
     counts: &'a MountCounts,
     name: VolumeName,
-    mounts: OwnedMutexGuard<Mounts>,
+    kept: OwnedMutexGuard<Kept>,
 }
 
 impl MountCounts {
@@ -107,7 +127,7 @@ impl MountCounts {
                 .with_context("volume", name.as_str()));
         }
         let shared = Arc::clone(self.lock().entry(name.clone()).or_default());
-        let mounts = timeout_at(deadline, shared.lock_owned())
+        let kept = timeout_at(deadline, shared.lock_owned())
             .await
             .map_err(|_elapsed| {
                 let message = "another call on this volume is still under way; try again";
@@ -116,7 +136,7 @@ impl MountCounts {
         Ok(VolumeCounts {
             counts: self,
             name: name.clone(),
-            mounts,
+            kept,
         })
     }
 
@@ -125,7 +145,8 @@ impl MountCounts {
         let mut volumes = self.lock();
         // Clones are only made under this lock, so one reference means nobody waits for it.
         let idle = volumes.get(name).is_some_and(|shared| {
-            Arc::strong_count(shared) == 1 && shared.try_lock().is_ok_and(|m| m.is_empty())
+            Arc::strong_count(shared) == 1
+                && shared.try_lock().is_ok_and(|kept| kept.mounts.is_empty())
         });
         if idle {
             volumes.remove(name);
@@ -134,9 +155,9 @@ impl MountCounts {
 }
 
 impl VolumeCounts<'_> {
-    /// The counts as they are on disk.
+    /// The counts.
     pub(crate) fn mounts(&self) -> &Mounts {
-        &self.mounts
+        &self.kept.mounts
     }
 
     /// Puts new counts on disk, then in memory.
@@ -144,14 +165,44 @@ impl VolumeCounts<'_> {
     /// # Errors
     /// `Unexpected` when the disk refuses; the old counts then stand.
     pub(crate) async fn save(&mut self, mounts: Mounts) -> Result<()> {
+        let untold = self.kept.untold.clone();
+        self.keep(Kept { mounts, untold }).await
+    }
+
+    /// Puts new counts on disk, of which one mount's caller has no answer yet.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub(crate) async fn save_untold(&mut self, mounts: Mounts, id: MountId) -> Result<()> {
+        let mut untold = self.kept.untold.clone();
+        untold.push(id);
+        self.keep(Kept { mounts, untold }).await
+    }
+
+    /// The caller of a mount has its answer.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub(crate) async fn told(&mut self, id: &MountId) -> Result<()> {
+        let mut untold = self.kept.untold.clone();
+        let Some(at) = untold.iter().position(|one| one == id) else {
+            return Ok(());
+        };
+        untold.swap_remove(at);
+        let mounts = self.kept.mounts.clone();
+        self.keep(Kept { mounts, untold }).await
+    }
+
+    async fn keep(&mut self, kept: Kept) -> Result<()> {
         let (_, path) = self.counts.file(&self.name);
+        let mounts = kept.on_disk();
         let written = if mounts.is_empty() {
             durable::remove(Kind::Counts, path).await
         } else {
             let record = Record {
                 format: FORMAT,
                 volume: self.name.clone(),
-                mounts: mounts.clone(),
+                mounts,
             };
             match serde_json::to_vec(&record) {
                 Ok(bytes) => durable::replace(Kind::Counts, path, bytes).await,
@@ -166,18 +217,14 @@ impl VolumeCounts<'_> {
             .with_context("volume", self.name.as_str())
             .with_source(error)
         })?;
-        *self.mounts = mounts;
+        *self.kept = kept;
         Ok(())
     }
 
     /// Ends the call on this volume.
     pub(crate) fn done(self) {
-        let Self {
-            counts,
-            name,
-            mounts,
-        } = self;
-        drop(mounts);
+        let Self { counts, name, kept } = self;
+        drop(kept);
         counts.tidy(&name);
     }
 }
@@ -196,8 +243,11 @@ fn read_all(folder: &Path) -> io::Result<ReadAll> {
         }
         match read_one(&path) {
             Ok(record) => {
-                let mounts = Arc::new(tokio::sync::Mutex::new(record.mounts));
-                volumes.insert(record.volume, mounts);
+                let kept = Kept {
+                    mounts: record.mounts,
+                    untold: Vec::new(),
+                };
+                volumes.insert(record.volume, Arc::new(tokio::sync::Mutex::new(kept)));
             }
             Err(why) => {
                 let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -250,7 +300,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::MountCounts;
-    use crate::state::mounts::{MountId, Mounts};
+    use crate::state::mounts::{MountId, Mounts, Released};
 
     async fn open(folder: &Path) -> MountCounts {
         let namespace = Namespace::new("ns").unwrap();
@@ -303,6 +353,31 @@ mod tests {
         let volume = counts.volume(&name("v"), soon()).await.unwrap();
         assert_eq!(*volume.mounts(), mounted());
         volume.done();
+    }
+
+    #[tokio::test]
+    async fn a_mount_whose_answer_may_be_lost_is_one_from_before_after_a_crash() {
+        let folder = TempDir::new().unwrap();
+        let id = || MountId::new(Some("a".to_owned())).unwrap();
+        for told in [false, true] {
+            let counts = open(folder.path()).await;
+            let mut volume = counts.volume(&name("v"), soon()).await.unwrap();
+            let mounts = Mounts::default().add(id(), false).unwrap();
+            volume.save_untold(mounts.clone(), id()).await.unwrap();
+            assert!(!volume.mounts().is_carried(&id()), "in this life it counts");
+            if told {
+                volume.told(&id()).await.unwrap();
+            }
+            volume.done();
+            let counts = open(folder.path()).await;
+            let mut volume = counts.volume(&name("v"), soon()).await.unwrap();
+            assert_eq!(volume.mounts().all_carried(), !told);
+            let again = volume.mounts().add(id(), false).unwrap();
+            let unmounted = again.release(&id());
+            assert_eq!(unmounted == Released::Last, !told, "asked again, it is one");
+            volume.save(Mounts::default()).await.unwrap();
+            volume.done();
+        }
     }
 
     #[tokio::test]

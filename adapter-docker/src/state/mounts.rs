@@ -162,6 +162,18 @@ impl Mounts {
         }
     }
 
+    /// One mount less of an ID, and one more from before: of which it is not known whether anybody
+    /// was told.
+    pub(crate) fn doubted(mut self, id: &MountId) -> Self {
+        if let Some(count) = self.0.get_mut(id)
+            && count.mounts > 0
+        {
+            count.mounts -= 1;
+            count.carried = count.carried.saturating_add(1);
+        }
+        self
+    }
+
     /// A new daemon has begun; `None` when that changes nothing.
     pub(crate) fn carry(&self) -> Option<Self> {
         if self.all_carried() {

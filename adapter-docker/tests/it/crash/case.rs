@@ -116,8 +116,6 @@ async fn stopped_for_start(site: &mut Site, operation: Operation) -> Result<(), 
     if operation != Operation::Start {
         return Ok(());
     }
-    // So that every start finds the same: two volumes' counts to take as from before.
-    site.bystander_starts_again().await?;
     let stopped = site.first().plugin.stop().await;
     stopped.map_err(|error| format!("{error:#}"))
 }
@@ -147,7 +145,6 @@ pub(super) async fn run(site: &mut Site, case: &Case, run: Run<'_>) -> Result<Co
     let mut converged = Converged::default();
     if case.next == Next::Nobody {
         restart(site, operation).await?;
-        site.bystander_starts_again().await?;
         return given_up(site, operation, run, converged).await;
     }
     if let Some(second) = &case.second {

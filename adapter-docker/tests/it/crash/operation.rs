@@ -241,6 +241,11 @@ impl Operation {
     pub(super) const fn written_later(self) -> Option<(&'static str, usize)> {
         match self {
             Self::Create | Self::Copy | Self::Remove | Self::RemoveAgain => Some(("names", 1)),
+            Self::MountNew
+            | Self::MountExisting
+            | Self::MountSecond
+            | Self::MountTrash
+            | Self::MountCopy => Some(("counts", 2)),
             _ => None,
         }
     }

@@ -124,14 +124,6 @@ impl Site {
         node.settled(&known).await
     }
 
-    /// What Docker does for a container that it starts again: the same ID. Without it, a plugin
-    /// that was started again drops what is from before and no container has, after a while.
-    pub(super) async fn bystander_starts_again(&self) -> Result<(), String> {
-        let mounted = self.nodes[0].mount(BYSTANDER, "always").await?;
-        assert_eq!(mounted, self.bystander);
-        Ok(())
-    }
-
     /// The next request that this point is the answer of is executed so much later, and its
     /// connection reset at once.
     pub(super) fn make_late(&self, passage: &Passage, late: Duration) {

@@ -147,8 +147,11 @@ pub(super) async fn run(site: &mut Site, case: &Case, run: Run<'_>) -> Result<Co
         restart(site, operation).await?;
         return given_up(site, operation, run, converged).await;
     }
-    if let Some(second) = &case.second {
-        killed_again(site, operation, run, second).await?;
+    let mut answered = as_expected(operation, cut_off).is_ok();
+    if let Some(second) = &case.second
+        && !(operation.is_counted() && answered)
+    {
+        answered = killed_again(site, operation, run, second).await?;
     }
     if case.next == Next::Other {
         let late = case.late.then_some(late);
@@ -157,7 +160,7 @@ pub(super) async fn run(site: &mut Site, case: &Case, run: Run<'_>) -> Result<Co
         restart(site, operation).await?;
     }
     // Who has an answer does not ask again; another Mount would rightly be counted.
-    if !(operation.is_counted() && as_expected(operation, cut_off).is_ok()) {
+    if !(operation.is_counted() && answered) {
         again(site, operation, run, &mut converged.refusals).await?;
     }
     let after = operation.after();
@@ -225,27 +228,28 @@ fn used(id: &'static str, marked: bool) -> Facts {
 }
 
 /// The first node is started, called and killed while it puts right what the first crash left.
+/// Returns whether its caller has an answer.
 async fn killed_again(
     site: &mut Site,
     operation: Operation,
     run: Run<'_>,
     second: &Passage,
-) -> Result<(), String> {
+) -> Result<bool, String> {
     site.first().points.order(second);
+    let mut answered = false;
     // It may die while it starts.
     let started = restart(site, operation).await;
     if started.is_ok() {
         let answer = operation.perform(site.first(), run).await;
-        if answer.is_err() {
+        answered = as_expected(operation, answer).is_ok();
+        if !answered {
             site.first().plugin.ends_by_itself(DEATH).await;
         }
     }
     site.first().points.spare();
-    site.first()
-        .plugin
-        .kill_9()
-        .await
-        .map_err(|error| format!("{error:#}"))
+    let killed = site.first().plugin.kill_9().await;
+    killed.map_err(|error| format!("{error:#}"))?;
+    Ok(answered)
 }
 
 /// The first node lives again. Where its start is the operation, that is the call itself.

@@ -257,7 +257,12 @@ fn operations(text: &str) -> Result<u64> {
         .parse()
         .ok()
         .filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    number.ok_or_else(|| invalid("a number of reads and writes a second, in digits".to_owned()))
+    number.ok_or_else(|| {
+        invalid(format!(
+            "`{digits}` is not a usable limit; write a number of reads and writes a second, in \
+             digits"
+        ))
+    })
 }
 
 fn unknown(name: &str) -> Error {

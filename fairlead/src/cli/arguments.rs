@@ -215,9 +215,8 @@ fn volume_name(text: &str) -> Result<VolumeName, String> {
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
-    let parsed = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if parsed.is_zero() || parsed > TIMEOUT_MAX {
-        return Err("a time between 1ms and 1h is needed, such as `30s`".to_owned());
-    }
-    Ok(parsed)
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|parsed| !parsed.is_zero() && *parsed <= TIMEOUT_MAX)
+        .ok_or_else(|| "a time between 1ms and 1h is needed, such as `30s`".to_owned())
 }

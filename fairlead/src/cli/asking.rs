@@ -112,7 +112,8 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Answer {
         for name in &list.not_found {
             if list.unavailable.is_empty() {
                 answer.note(&format!(
-                    "no array has a volume `{name}`, in use or in its trash"
+                    "no array has a volume `{name}`, in use or in its trash; `fairlead volume ls` \
+                     lists what there is"
                 ));
                 answer.code = FAILED;
             } else {
@@ -183,7 +184,9 @@ fn finish(arrays: Arrays, mut answer: Answer, wanted: Option<&str>) -> (Arrays, 
         && answer.code == 0
         && !arrays.has_wanted()
     {
-        answer = Answer::failed(format!("no configured array is called `{wanted}`"));
+        answer = Answer::failed(format!(
+            "no configured array is called `{wanted}`; `fairlead array ls` shows them"
+        ));
     }
     for blade in arrays.unasked() {
         answer.note(&format!("{}: {}", blade.endpoint, blade.error));

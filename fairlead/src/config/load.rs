@@ -61,7 +61,7 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, ConfigErro
     let text = match read(path) {
         Ok(text) => text,
         Err(message) => {
-            let advice = "give the path of a readable configuration file";
+            let advice = "give the path of a file that you may read, or run this as root";
             let problem = Problem::outside_file(Severity::Error, "", message, advice);
             return Err(invalid(path, vec![problem]));
         }

@@ -360,7 +360,7 @@ fn take_lock(lock: &File, state: &Path) -> Result<()> {
     taken.ok_or_else(|| {
         error(
             ErrorKind::FailedPrecondition,
-            "another process works with this state folder",
+            "another process works with this state folder; stop it, or use another folder",
         )
         .with_context("path", state.display().to_string())
     })

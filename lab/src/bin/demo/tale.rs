@@ -297,9 +297,7 @@ async fn remove(
     Story::detail(&format!(
         "{name} keeps it for 24 h as {object}; to have it back:"
     ));
-    Story::detail(&format!(
-        "purevol recover {object} && purevol rename {object} {NAMESPACE}-{VOLUME}"
-    ));
+    Story::detail(&format!("fairlead volume trash recover {VOLUME}"));
     wait_released(watch).await?;
     story.check(true, "nothing is left over on the host")?;
     story.step("Looked for leftovers: no mount, no device, no connection, no record of one.");

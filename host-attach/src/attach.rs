@@ -41,7 +41,12 @@ impl Machine {
                 // A mount under an old grant is never used again, and never written to again. One under
                 // this grant that does not work is no reason to stop it under those who use it.
                 progress.set("taking down what an earlier grant left");
-                let mode = if same { view.mode() } else { Mode::Discard };
+                let mode = if same {
+                    view.must_be_askable(record.volume())?;
+                    view.mode()
+                } else {
+                    Mode::Discard
+                };
                 self.release(&mut record, mode).map_err(still_held)?;
             }
         }

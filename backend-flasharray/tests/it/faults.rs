@@ -31,7 +31,11 @@ async fn assert_one(rig: &Rig, node: &dyn Backend, what: &str) -> Volume {
         found.format_grant.is_some(),
         "{what}: the record is complete"
     );
-    assert_eq!(rig.objects(), [found.object.as_str()], "{what}");
+    // What comes late may make a stray of its own, which says what it is.
+    let mut objects = rig.objects();
+    let late = what.contains("Late");
+    objects.retain(|object| !(late && object.contains("-fl-new-")));
+    assert_eq!(objects, [found.object.as_str()], "{what}");
     found
 }
 

@@ -48,7 +48,7 @@ impl FlashArray {
         request: &CreateVolume,
         new: &NewVolume<'_>,
     ) -> Result<WireVolume> {
-        let name = tentative_name(&self.namespace, request.nonce);
+        let name = tentative_name(&self.namespace, &request.name, request.nonce);
         crash_points::point!("claim.C1.volume");
         let made = match api.make_volume(&name, new).await {
             Ok(made) => made,

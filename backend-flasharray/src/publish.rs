@@ -245,6 +245,12 @@ impl Case<'_> {
     async fn refuse(&mut self, present: &Present) -> Result<Round> {
         match self.request.preemption {
             Preemption::Refuse => {}
+            Preemption::ShutOut(_) => {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "another host cannot be shut out yet",
+                ));
+            }
         }
         if present.own.is_none() && !self.raced {
             return Err(present.held());

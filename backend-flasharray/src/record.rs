@@ -270,8 +270,8 @@ fn cut(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use storage_core::{
-        CreateVolume, ErrorKind, Filesystem, FilesystemSpec, FormatGrant, Labels, Namespace,
-        Ownership, Size, VolumeName,
+        ArrayNumber, ClaimNonce, CreateVolume, ErrorKind, Filesystem, FilesystemSpec, FormatGrant,
+        Labels, Namespace, Ownership, Size, VolumeName,
     };
     use uuid::Uuid;
 
@@ -289,7 +289,7 @@ mod tests {
                 uuid: Uuid::from_u128(7),
             }),
             attributes: Labels::from([("placement".to_owned(), "x".repeat(999))]),
-            nonce: Uuid::from_u128(1),
+            nonce: ClaimNonce::new(ArrayNumber::default(), 1),
         }
     }
 

@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use storage_core::{
-    Access, AccessPath, ArrayId, Backend, Capabilities, CreateVolume, DeleteVolume, DeviceIdentity,
-    Error, ErrorKind, ExpandVolume, Filesystem, FilesystemSpec, Grant, HeldVolume, Host,
-    Initiators, Labels, Limits, ListVolumes, Namespace, Outcome, Ownership, Preemption, Protocol,
-    Publication, PublishVolume, Result, Size, Telemetry, UnpublishVolume, Volume, VolumeId,
-    VolumeKey, VolumeName, VolumePage, VolumeState,
+    Access, AccessPath, ArrayId, ArrayNumber, Backend, Capabilities, ClaimNonce, CreateVolume,
+    DeleteVolume, DeviceIdentity, Error, ErrorKind, ExpandVolume, Filesystem, FilesystemSpec,
+    Grant, HeldVolume, Host, Initiators, Labels, Limits, ListVolumes, Namespace, Outcome,
+    Ownership, Preemption, Protocol, Publication, PublishVolume, Result, Size, Telemetry,
+    UnpublishVolume, Volume, VolumeId, VolumeKey, VolumeName, VolumePage, VolumeState,
 };
 use uuid::Uuid;
 
@@ -350,7 +350,7 @@ async fn main() -> Result<()> {
         format_grant: None,
         limits: Limits::default(),
         attributes: Labels::new(),
-        nonce: Uuid::new_v4(),
+        nonce: ClaimNonce::by_chance(ArrayNumber::default()),
     };
     let volume = backend.create(asked).await?.into_inner();
     println!("{}: {} on {backend}", volume.name, volume.size);

@@ -14,9 +14,9 @@ use backend_flasharray::{FlashArray, FlashArrayConfig, San};
 use host_attach::{Config, LinuxAttacher};
 use lab::environment::{Need, ready};
 use storage_core::{
-    AttachVolume, Attacher, Backend, CreateVolume, DeleteVolume, Filesystem, FilesystemSpec,
-    FormatGrant, Host, Initiators, Labels, Limits, Namespace, Preemption, PublishVolume, Secret,
-    Size, UnpublishVolume, Volume, VolumeName,
+    ArrayNumber, AttachVolume, Attacher, Backend, ClaimNonce, CreateVolume, DeleteVolume,
+    Filesystem, FilesystemSpec, FormatGrant, Host, Initiators, Labels, Limits, Namespace,
+    Preemption, PublishVolume, Secret, Size, UnpublishVolume, Volume, VolumeName,
 };
 use storage_http::Trust;
 use uuid::Uuid;
@@ -86,7 +86,7 @@ async fn live(backend: &dyn Backend, attacher: &dyn Attacher) -> Result<()> {
         }),
         filesystem,
         attributes: Labels::new(),
-        nonce: Uuid::new_v4(),
+        nonce: ClaimNonce::by_chance(ArrayNumber::default()),
     };
     let volume = backend.create(request).await?.into_inner();
     println!(

@@ -3,11 +3,11 @@
 
 use async_trait::async_trait;
 use storage_core::{
-    ArrayIdentity, CloneVolume, Clones, ConnectionPage, CreateSnapshot, CreateVolume, Error,
-    ErrorKind, ListConnections, ListSnapshots, ListTrash, Outcome, RecoverVolume, Result, Snapshot,
-    SnapshotName, SnapshotPage, Snapshots, Survey, Trash, TrashPage, Volume,
+    ArrayIdentity, ArrayNumber, ClaimNonce, CloneVolume, Clones, ConnectionPage, CreateSnapshot,
+    CreateVolume, Error, ErrorKind, ListConnections, ListSnapshots, ListTrash, Outcome,
+    RecoverVolume, Result, Snapshot, SnapshotName, SnapshotPage, Snapshots, Survey, Trash,
+    TrashPage, Volume,
 };
-use uuid::Uuid;
 
 use crate::faulty::Faulty;
 use crate::retrying::Retrying;
@@ -99,7 +99,9 @@ impl Clones for Retrying {
         let clones = self.inner().clones().ok_or_else(absent)?;
         let mut next = Some(request.volume.nonce);
         self.repeat(|| {
-            let nonce = next.take().unwrap_or_else(Uuid::new_v4);
+            let nonce = next
+                .take()
+                .unwrap_or_else(|| ClaimNonce::by_chance(ArrayNumber::default()));
             let volume = CreateVolume {
                 nonce,
                 ..request.volume.clone()

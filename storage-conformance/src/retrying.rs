@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use storage_core::{
-    Access, Backend, Capabilities, Clones, CreateVolume, DeleteVolume, ErrorKind, ExpandVolume,
-    HeldVolume, Host, Labels, ListVolumes, Namespace, Outcome, Publication, PublishVolume, Result,
-    Retry, Snapshots, Survey, Telemetry, Trash, UnpublishVolume, Volume, VolumeKey, VolumePage,
+    Access, ArrayNumber, Backend, Capabilities, ClaimNonce, Clones, CreateVolume, DeleteVolume,
+    ErrorKind, ExpandVolume, HeldVolume, Host, Labels, ListVolumes, Namespace, Outcome,
+    Publication, PublishVolume, Result, Retry, Snapshots, Survey, Telemetry, Trash,
+    UnpublishVolume, Volume, VolumeKey, VolumePage,
 };
 use tokio::time::{Instant, sleep};
-use uuid::Uuid;
 
 /// Calls are repeated at most this often. With one call in three failing, all of them do so once
 /// in 10¹⁹ cases.
@@ -105,7 +105,9 @@ impl Backend for Retrying {
     async fn create(&self, request: CreateVolume) -> Result<Outcome<Volume>> {
         let mut next = Some(request.nonce);
         self.repeat(|| {
-            let nonce = next.take().unwrap_or_else(Uuid::new_v4);
+            let nonce = next
+                .take()
+                .unwrap_or_else(|| ClaimNonce::by_chance(ArrayNumber::default()));
             self.inner.create(CreateVolume {
                 nonce,
                 ..request.clone()

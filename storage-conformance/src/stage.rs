@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use storage_core::{
-    Access, Backend, CreateVolume, DeleteVolume, Error, ErrorKind, Filesystem, FilesystemSpec,
-    FormatGrant, Host, Labels, Limits, ListVolumes, Namespace, Outcome, Preemption, Publication,
-    PublishVolume, Result, Size, UnpublishVolume, Volume, VolumeKey, VolumeName, VolumeState,
-    is_reserved, trash_name,
+    Access, ArrayNumber, Backend, ClaimNonce, CreateVolume, DeleteVolume, Error, ErrorKind,
+    Filesystem, FilesystemSpec, FormatGrant, Host, Labels, Limits, ListVolumes, Namespace, Outcome,
+    Preemption, Publication, PublishVolume, Result, Size, UnpublishVolume, Volume, VolumeKey,
+    VolumeName, VolumeState, is_reserved, trash_name,
 };
 use uuid::Uuid;
 
@@ -217,7 +217,7 @@ pub(crate) fn request(text: &str) -> CreateVolume {
             uuid: Uuid::new_v4(),
         }),
         attributes: Labels::from([("created-by".to_owned(), "conformance".to_owned())]),
-        nonce: Uuid::new_v4(),
+        nonce: ClaimNonce::by_chance(ArrayNumber::default()),
     }
 }
 

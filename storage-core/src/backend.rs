@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::access::{Access, Host};
 use crate::capability::{Capabilities, Telemetry};
+use crate::claim::{ClaimNonce, Claims};
 use crate::clone::Clones;
 use crate::error::Result;
 use crate::filesystem::FilesystemSpec;
@@ -21,6 +22,7 @@ use crate::label::Labels;
 use crate::limits::Limits;
 use crate::name::{Namespace, VolumeName};
 use crate::outcome::Outcome;
+use crate::permit::Permit;
 use crate::size::Size;
 use crate::snapshot::Snapshots;
 use crate::survey::Survey;
@@ -43,7 +45,7 @@ pub struct CreateVolume {
     /// Recorded for people: selector, reason of placement, who created it.
     pub attributes: Labels,
     /// New for every attempt: marks what this attempt left behind, should it fail half way.
-    pub nonce: Uuid,
+    pub nonce: ClaimNonce,
 }
 
 /// Names a volume to look up.
@@ -93,10 +95,13 @@ pub struct DeleteVolume {
 
 /// Whether a request may shut another host out. It belongs to one request of a caller and to
 /// nothing else: not to retries, background work or re-syncs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Preemption {
     /// A volume that another host holds is refused, with the holder's name.
     Refuse,
+    /// Hosts that this namespace made or recorded are shut out, as long as the permit stands when
+    /// the first step against them is taken; those alone that the first read showed.
+    ShutOut(Permit),
 }
 
 /// Asks for one host to be given a volume.
@@ -294,6 +299,12 @@ pub trait Backend: fmt::Debug + fmt::Display + Send + Sync + 'static {
 
     /// Volumes made from others, where the array can.
     fn clones(&self) -> Option<&dyn Clones> {
+        None
+    }
+
+    /// The steps by which a name is claimed over several arrays. Without them a fleet is this
+    /// array alone: [`Self::create`] then decides.
+    fn claims(&self) -> Option<&dyn Claims> {
         None
     }
 }

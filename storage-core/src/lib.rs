@@ -4,17 +4,20 @@ mod access;
 mod attach;
 mod backend;
 mod capability;
+mod claim;
 mod clock;
 mod clone;
 mod engine;
 mod error;
 mod filesystem;
+mod fleet_record;
 mod label;
 mod limits;
 mod memory;
 mod name;
 mod options;
 mod outcome;
+mod permit;
 mod placement;
 mod secret;
 mod select;
@@ -31,20 +34,27 @@ pub use backend::{
     Publication, PublishVolume, UnpublishVolume, VolumeKey, VolumePage,
 };
 pub use capability::{Capabilities, Telemetry};
+pub use claim::{
+    ArrayNumber, ClaimNonce, Claims, Commit, ImportVolume, Marker, NameView, Stray, StrayKind,
+    Tentative, TentativeKind,
+};
 pub use clock::{Clock, SystemClock};
 pub use clone::{CloneSource, CloneVolume, Clones};
 pub use engine::{Engine, EngineBuilder, EngineSettings, Inventory, VolumeHandle};
 pub use error::{Error, ErrorChain, ErrorKind, Result, Retry};
 pub use filesystem::{Filesystem, FilesystemSpec, parse_create_options, parse_mount_options};
+pub use fleet_record::{Epoch, FleetMember, FleetPhase, FleetRecord};
 pub use label::{LabelSelector, Labels};
 pub use limits::{LimitRanges, Limits};
 pub use memory::{MemoryArray, MemoryAttacher, MemoryBackend};
 pub use name::{
-    NameRules, Namespace, ObjectNames, VolumeName, is_reserved, name_hash, object_names,
-    plain_name, tentative_name, trash_name, trash_prefix,
+    NameRules, Namespace, ObjectNames, VolumeName, import_name, import_prefix, is_reserved,
+    marker_name, name_hash, object_names, plain_name, tentative_name, tentative_prefix, trash_name,
+    trash_prefix,
 };
 pub use options::{OptionDefaults, SourceName, VolumeOptions};
 pub use outcome::Outcome;
+pub use permit::{Permit, PermitGuard};
 pub use placement::DefaultSelector;
 pub use secret::Secret;
 pub use select::{Candidate, Decision, PlacementRequest, Rejection, Selector, Verdict};

@@ -2,10 +2,9 @@
 
 use array_sim::{FaultAction, FaultRule};
 use storage_core::{
-    Backend, CloneSource, Clones, CreateVolume, ErrorKind, Limits, Size, Snapshots, VolumeState,
-    is_reserved,
+    ArrayNumber, Backend, ClaimNonce, CloneSource, Clones, CreateVolume, ErrorKind, Limits, Size,
+    Snapshots, VolumeState, is_reserved,
 };
-use uuid::Uuid;
 
 use crate::support::{Rig, Verbs, clone_request, request};
 
@@ -247,7 +246,7 @@ async fn limits_are_in_force_from_the_first_moment_and_read_back() {
             };
             let asked = CreateVolume {
                 limits,
-                nonce: Uuid::new_v4(),
+                nonce: ClaimNonce::by_chance(ArrayNumber::default()),
                 ..request(&text)
             };
             // Before anybody can know of it: with the POST.

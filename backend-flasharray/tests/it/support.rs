@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use backend_flasharray::{FlashArray, FlashArrayConfig, San};
 use serde_json::Value;
 use storage_core::{
-    Access, Backend, CloneSource, CloneVolume, CreateSnapshot, CreateVolume, DeleteVolume,
-    Filesystem, FilesystemSpec, FormatGrant, Host, Initiators, Labels, Namespace, Outcome,
-    Preemption, PublishVolume, Result, Secret, Size, Snapshot, SnapshotName, UnpublishVolume,
-    Volume, VolumeKey, VolumeName,
+    Access, ArrayNumber, Backend, ClaimNonce, CloneSource, CloneVolume, CreateSnapshot,
+    CreateVolume, DeleteVolume, Filesystem, FilesystemSpec, FormatGrant, Host, Initiators, Labels,
+    Namespace, Outcome, Preemption, PublishVolume, Result, Secret, Size, Snapshot, SnapshotName,
+    UnpublishVolume, Volume, VolumeKey, VolumeName,
 };
 use storage_http::{
     Answer, Call, Client, ClientConfig, HttpError, Idempotency, Login, LoginCalls, Method, Session,
@@ -139,7 +139,7 @@ pub(crate) fn request(text: &str) -> CreateVolume {
             uuid: Uuid::new_v4(),
         }),
         attributes: Labels::from([("placement".to_owned(), "the only array".to_owned())]),
-        nonce: Uuid::new_v4(),
+        nonce: ClaimNonce::by_chance(ArrayNumber::default()),
     }
 }
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use storage_core::{
-    ArrayId, Backend, Candidate, Capabilities, CreateVolume, Engine, Filesystem, FilesystemSpec,
-    Host, Initiators, Labels, Limits, MemoryArray, MemoryAttacher, MemoryBackend, NameRules,
-    Namespace, PlacementRequest, Protocol, Size, Telemetry, VolumeName,
+    ArrayId, ArrayNumber, Backend, Candidate, Capabilities, ClaimNonce, CreateVolume, Engine,
+    Filesystem, FilesystemSpec, Host, Initiators, Labels, Limits, MemoryArray, MemoryAttacher,
+    MemoryBackend, NameRules, Namespace, PlacementRequest, Protocol, Size, Telemetry, VolumeName,
 };
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -95,7 +95,7 @@ pub(crate) async fn engine_with(volumes: usize) -> Result<Arc<Engine>> {
             format_grant: None,
             limits: Limits::default(),
             attributes: Labels::new(),
-            nonce: Uuid::new_v4(),
+            nonce: ClaimNonce::by_chance(ArrayNumber::default()),
         };
         ensure!(backend.create(request).await?.is_done(), "names are unique");
     }

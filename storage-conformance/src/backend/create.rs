@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use storage_core::{
-    Backend, CreateVolume, ErrorKind, Filesystem, FilesystemSpec, Labels, Ownership, Size,
-    VolumeKey, VolumeState,
+    ArrayNumber, Backend, ClaimNonce, CreateVolume, ErrorKind, Filesystem, FilesystemSpec, Labels,
+    Ownership, Size, VolumeKey, VolumeState,
 };
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use crate::harness::{Harness, Hook, Verdict};
 use crate::stage::{Stage, essence, name, refused, request};
@@ -189,7 +188,7 @@ pub async fn a_dropped_create_is_finished_by_the_next(harness: &dyn Harness) -> 
         let patience = Duration::from_micros(200 * u64::from(round * round));
         drop(timeout(patience, stage.node.inner().create(asked.clone())).await);
         let again = CreateVolume {
-            nonce: Uuid::new_v4(),
+            nonce: ClaimNonce::by_chance(ArrayNumber::default()),
             ..asked
         };
         let made = stage.node.create(again).await.expect("create").into_inner();

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use storage_core::{Backend, CreateVolume, Ownership, Size};
+use storage_core::{ArrayNumber, Backend, ClaimNonce, CreateVolume, Ownership, Size};
 use tokio::task::JoinSet;
-use uuid::Uuid;
 
 use crate::harness::{Harness, Hook, Verdict};
 use crate::stage::{Stage, essence, request};
@@ -165,7 +164,7 @@ pub async fn nothing_is_left_over(harness: &dyn Harness) -> Verdict {
     for index in 0..4 {
         let text = format!("Passing Volume {index}");
         let asked = CreateVolume {
-            nonce: Uuid::new_v4(),
+            nonce: ClaimNonce::by_chance(ArrayNumber::default()),
             ..request(&text)
         };
         let made = stage.node.create(asked).await.expect("create").into_inner();

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::attach::AttachmentState;
 use crate::backend::{CreateVolume, DeleteVolume, ExpandVolume};
+use crate::claim::{ArrayNumber, ClaimNonce};
 use crate::engine::Shared;
 use crate::engine::copy::{self, Copy};
 use crate::engine::fleet::{Located, Lookup};
@@ -299,7 +300,7 @@ fn attempt(
         }),
         limits: options.limits,
         attributes,
-        nonce: Uuid::new_v4(),
+        nonce: ClaimNonce::by_chance(ArrayNumber::default()),
     }
 }
 

@@ -161,7 +161,7 @@ impl MemoryBackend {
     ) -> Result<Outcome<Volume>> {
         let size = self.capabilities().round(request.size)?;
         LIMITS.check(&request.limits)?;
-        let tentative = tentative_name(&self.namespace, request.nonce);
+        let tentative = tentative_name(&self.namespace, &request.name, request.nonce);
         let record = Record {
             namespace: self.namespace.as_str().to_owned(),
             name: request.name.clone(),

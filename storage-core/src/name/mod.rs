@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Result};
 
 pub use object::{
-    NameRules, ObjectNames, is_reserved, name_hash, object_names, plain_name, tentative_name,
-    trash_name, trash_prefix,
+    NameRules, ObjectNames, import_name, import_prefix, is_reserved, marker_name, name_hash,
+    object_names, plain_name, tentative_name, tentative_prefix, trash_name, trash_prefix,
 };
 
 /// A volume's name as the user typed it, checked.

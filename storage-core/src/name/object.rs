@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{Namespace, VolumeName};
+use crate::claim::ClaimNonce;
 
 /// What an array accepts as the name of a volume.
 #[derive(Clone, Copy, Debug)]
@@ -89,11 +90,47 @@ pub fn name_hash(namespace: &Namespace, name: &VolumeName) -> String {
     bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The name of an object that is being made: `<namespace>-fl-new-<nonce>`. With a namespace of
-/// more than 23 characters, the nonce's 32 hex digits are cut so that the name has 63.
+/// The name of an object that is being made: [`tentative_prefix`] and the attempt's nonce.
 #[must_use]
-pub fn tentative_name(namespace: &Namespace, nonce: Uuid) -> String {
-    with_nonce(format!("{namespace}-fl-new-"), nonce, 32)
+pub fn tentative_name(namespace: &Namespace, name: &VolumeName, nonce: ClaimNonce) -> String {
+    format!("{}{nonce}", tentative_prefix(namespace, name))
+}
+
+/// What the names of all objects begin with that are made for this volume name:
+/// `<namespace>-fl-new-<hash>-`. With a namespace of more than 27 characters the hash is cut so
+/// that the whole has 63; the nonce tells attempts apart.
+#[must_use]
+pub fn tentative_prefix(namespace: &Namespace, name: &VolumeName) -> String {
+    waiting_prefix(namespace, name, "new")
+}
+
+/// The name of an object that is being adopted, until its claim is won or lost:
+/// [`import_prefix`] and the attempt's nonce.
+#[must_use]
+pub fn import_name(namespace: &Namespace, name: &VolumeName, nonce: ClaimNonce) -> String {
+    format!("{}{nonce}", import_prefix(namespace, name))
+}
+
+/// What the names of all objects begin with that are being adopted under this volume name:
+/// `<namespace>-fl-in-<hash>-`, cut as [`tentative_prefix`].
+#[must_use]
+pub fn import_prefix(namespace: &Namespace, name: &VolumeName) -> String {
+    waiting_prefix(namespace, name, "in")
+}
+
+fn waiting_prefix(namespace: &Namespace, name: &VolumeName, what: &str) -> String {
+    let start = format!("{namespace}-fl-{what}-");
+    // A dash and the nonce's eleven digits.
+    let room = RESERVED_LENGTH_MAX.saturating_sub(start.len() + 12);
+    let hash = name_hash(namespace, name);
+    format!("{start}{}-", hash.get(..room).unwrap_or(&hash))
+}
+
+/// The name of the object by which a claim array votes on a volume name:
+/// `<namespace>-fl-claim-<hash>`.
+#[must_use]
+pub fn marker_name(namespace: &Namespace, name: &VolumeName) -> String {
+    format!("{namespace}-fl-claim-{}", name_hash(namespace, name))
 }
 
 /// The name of an object that is being removed: [`trash_prefix`] and eight hex digits of the

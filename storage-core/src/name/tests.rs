@@ -7,9 +7,10 @@ use proptest::{prop_assert, prop_assert_eq, prop_assume};
 use uuid::Uuid;
 
 use super::{
-    NameRules, Namespace, VolumeName, is_reserved, name_hash, object_names, plain_name,
-    tentative_name, trash_name, trash_prefix,
+    NameRules, Namespace, VolumeName, import_name, is_reserved, marker_name, name_hash,
+    object_names, plain_name, tentative_name, trash_name, trash_prefix,
 };
+use crate::claim::{ArrayNumber, ClaimNonce};
 
 /// As a `FlashArray` has it.
 const RULES: NameRules = NameRules {
@@ -174,14 +175,20 @@ fn known_hashes_stay_as_they_are() {
 fn reserved_names_fit_with_any_namespace() {
     let nonce = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
     let short = namespace("k8s");
+    let attempt = ClaimNonce::new(ArrayNumber(1), 0x89ab_cdef);
+    let hash = name_hash(&short, &name("x"));
     assert_eq!(
-        tentative_name(&short, nonce),
-        "k8s-fl-new-0123456789abcdef0123456789abcdef"
+        tentative_name(&short, &name("x"), attempt),
+        format!("k8s-fl-new-{hash}-00189abcdef")
     );
     let trash = trash_name(&short, &name("x"), nonce);
     assert_eq!(trash, trash_prefix(&short, &name("x")) + "01234567");
     let long = namespace(&"n".repeat(32));
-    assert_eq!(tentative_name(&long, nonce).len(), 63);
+    let tentative = tentative_name(&long, &name("x"), attempt);
+    assert_eq!(tentative.len(), 63);
+    assert!(tentative.ends_with("-00189abcdef"));
+    assert!(import_name(&long, &name("x"), attempt).len() <= 63);
+    assert!(marker_name(&long, &name("x")).len() <= 63);
     assert_eq!(trash_name(&long, &name("x"), nonce).len(), 63);
     assert!(trash_name(&long, &name("x"), nonce).ends_with("-0123"));
 }

@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result};
 use array_sim::Array;
 use backend_flasharray::{FlashArray, FlashArrayConfig, San};
 use storage_core::{
-    Backend, CreateVolume, DeleteVolume, Filesystem, FilesystemSpec, FormatGrant, Host, Initiators,
-    Labels, Limits, Namespace, Preemption, PublishVolume, Secret, Size, UnpublishVolume, Volume,
-    VolumeName,
+    ArrayNumber, Backend, ClaimNonce, CreateVolume, DeleteVolume, Filesystem, FilesystemSpec,
+    FormatGrant, Host, Initiators, Labels, Limits, Namespace, Preemption, PublishVolume, Secret,
+    Size, UnpublishVolume, Volume, VolumeName,
 };
 use storage_http::Trust;
 use uuid::Uuid;
@@ -78,7 +78,7 @@ fn request(round: u32) -> Result<CreateVolume> {
         }),
         limits: Limits::default(),
         attributes: Labels::new(),
-        nonce: Uuid::new_v4(),
+        nonce: ClaimNonce::by_chance(ArrayNumber::default()),
     })
 }
 

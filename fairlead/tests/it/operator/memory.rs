@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use fairlead::operator::{self, Arrays, ConnectionFilter, Here, Site, VolumeFilter};
 use storage_core::{
-    Backend, CreateVolume, DeleteVolume, Filesystem, FilesystemSpec, Labels, Limits, MemoryArray,
-    MemoryBackend, Namespace, Preemption, PublishVolume, Size, VolumeName,
+    ArrayNumber, Backend, ClaimNonce, CreateVolume, DeleteVolume, Filesystem, FilesystemSpec,
+    Labels, Limits, MemoryArray, MemoryBackend, Namespace, Preemption, PublishVolume, Size,
+    VolumeName,
 };
-use uuid::Uuid;
 
 use super::host;
 
@@ -25,7 +25,7 @@ async fn fill(backend: &MemoryBackend) {
             format_grant: None,
             limits: Limits::default(),
             attributes: Labels::new(),
-            nonce: Uuid::new_v4(),
+            nonce: ClaimNonce::by_chance(ArrayNumber::default()),
         };
         let volume = backend.create(request).await.unwrap().into_inner();
         if number % 2 == 0 {

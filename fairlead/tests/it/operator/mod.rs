@@ -9,12 +9,12 @@ use backend_flasharray::{FlashArray, FlashArrayConfig, San};
 use fairlead::cli;
 use serde_json::{Value, json};
 use storage_core::{
-    Backend, CreateVolume, DeleteVolume, Filesystem, FilesystemSpec, Host, Initiators, Labels,
-    Limits, Namespace, Preemption, PublishVolume, Secret, Size, Volume, VolumeName,
+    ArrayNumber, Backend, ClaimNonce, CreateVolume, DeleteVolume, Filesystem, FilesystemSpec, Host,
+    Initiators, Labels, Limits, Namespace, Preemption, PublishVolume, Secret, Size, Volume,
+    VolumeName,
 };
 use storage_http::Trust;
 use tempfile::TempDir;
-use uuid::Uuid;
 
 mod here;
 mod memory;
@@ -143,7 +143,7 @@ async fn make(node: &FlashArray, text: &str) -> Volume {
             ("created-by".to_owned(), "node-1".to_owned()),
             ("team".to_owned(), "db\u{202e}".to_owned()),
         ]),
-        nonce: Uuid::new_v4(),
+        nonce: ClaimNonce::by_chance(ArrayNumber::default()),
     };
     node.create(request).await.unwrap().into_inner()
 }

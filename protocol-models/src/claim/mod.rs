@@ -1,0 +1,1 @@
+//! One name, one volume: the claim over several arrays.

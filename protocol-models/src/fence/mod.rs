@@ -1,0 +1,1 @@
+//! One writer: publish, preemption and what a host does that was shut out.

@@ -15,7 +15,6 @@ use storage_core::{
     MemoryBackend, NameRules, Namespace, PlacementRequest, Protocol, Size, Telemetry, VolumeName,
 };
 use tokio::time::{Instant, sleep};
-use uuid::Uuid;
 
 /// The rules of an array that takes few characters and ignores case.
 pub(crate) const RULES: NameRules = NameRules {

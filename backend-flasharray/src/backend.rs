@@ -8,10 +8,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use storage_core::{
     Access, ArrayId, ArrayIdentity, Backend, Capabilities, Clones, ConnectionPage, CreateVolume,
-    DeleteVolume, Error, ErrorKind, ExpandVolume, HeldVolume, Host, Labels, LimitRanges,
-    ListConnections, ListTrash, ListVolumes, Namespace, Outcome, Publication, PublishVolume,
-    RecoverVolume, Result, Size, Snapshots, Survey, Telemetry, Trash, TrashPage, UnpublishVolume,
-    Volume, VolumeId, VolumeKey, VolumePage,
+    DeleteVolume, Error, ErrorKind, ExpandVolume, Labels, LimitRanges, ListConnections, ListTrash,
+    ListVolumes, Namespace, Outcome, Publication, PublishVolume, RecoverVolume, Result, Size,
+    Snapshots, Survey, Telemetry, Trash, TrashPage, UnpublishVolume, Volume, VolumeId, VolumeKey,
+    VolumePage,
 };
 use storage_http::{Calls, Client, ClientConfig};
 use tokio::sync::Mutex;
@@ -296,11 +296,6 @@ impl Backend for FlashArray {
     async fn restore(&self, volume: &Volume) -> Result<Outcome<Volume>> {
         let result = self.restore_volume(volume).await;
         result.map_err(|error| self.named(error, "restore volume"))
-    }
-
-    async fn held_by(&self, host: &Host) -> Result<Vec<HeldVolume>> {
-        let result = self.volumes_of(host).await;
-        result.map_err(|error| self.named(error, "look up what the host can reach"))
     }
 
     async fn published(&self, volume: &Volume) -> Result<Vec<Publication>> {

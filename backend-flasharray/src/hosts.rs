@@ -9,7 +9,6 @@ use storage_core::{Error, ErrorKind, Host, Result};
 use tokio::sync::MutexGuard;
 use tokio::time::timeout_at;
 
-use crate::access::Way;
 use crate::api::{Api, WireHost};
 use crate::backend::{FlashArray, KnownHosts};
 use crate::error::Refusal;
@@ -121,22 +120,6 @@ impl FlashArray {
             Found::Outdated(name) => Ok(Known::Object(name)),
             Found::Missing => Ok(Known::Missing),
             Found::Conflict(reason) => Ok(Known::Conflict(reason)),
-        }
-    }
-
-    /// The object that is this machine's beyond doubt: it has exactly its initiators, or, where
-    /// machines have none, its name. Always asked anew: a clone may have taken the object over.
-    pub(crate) async fn proven_host(&self, api: &Api, host: &Host) -> Result<Option<String>> {
-        let iqns = self.iqns(host);
-        if iqns.is_empty() && !matches!(self.way, Way::Loop { .. }) {
-            return Ok(None);
-        }
-        match self.find_host(api, host, &iqns).await? {
-            Found::Ready(name) => Ok(Some(name)),
-            found => {
-                tracing::debug!(?found, "no host object is this machine's beyond doubt");
-                Ok(None)
-            }
         }
     }
 

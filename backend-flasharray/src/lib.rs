@@ -22,7 +22,6 @@ mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod held;
 mod hosts;
 mod lookup;
 mod name;

@@ -16,9 +16,9 @@ use async_trait::async_trait;
 use storage_core::{
     Access, AccessPath, ArrayId, ArrayNumber, Backend, Capabilities, ClaimNonce, CreateVolume,
     DeleteVolume, DeviceIdentity, Error, ErrorKind, ExpandVolume, Filesystem, FilesystemSpec,
-    Grant, HeldVolume, Host, Initiators, Labels, Limits, ListVolumes, Namespace, Outcome,
-    Ownership, Preemption, Protocol, Publication, PublishVolume, Result, Size, Telemetry,
-    UnpublishVolume, Volume, VolumeId, VolumeKey, VolumeName, VolumePage, VolumeState,
+    Grant, Host, Initiators, Labels, Limits, ListVolumes, Namespace, Outcome, Ownership,
+    Preemption, Protocol, Publication, PublishVolume, Result, Size, Telemetry, UnpublishVolume,
+    Volume, VolumeId, VolumeKey, VolumeName, VolumePage, VolumeState,
 };
 use uuid::Uuid;
 
@@ -243,19 +243,6 @@ impl Backend for ShelfBackend {
     async fn restore(&self, volume: &Volume) -> Result<Outcome<Volume>> {
         let present = self.change(&volume.id, |object| Ok(Self::told(object)))?;
         Ok(Outcome::AlreadySo(present))
-    }
-
-    async fn held_by(&self, host: &Host) -> Result<Vec<HeldVolume>> {
-        let machine = host.object_name();
-        let shelf = self.lock();
-        let ours = shelf.1.values().filter(|o| o.namespace == self.namespace);
-        let held = ours.filter(|o| o.holder.as_ref().is_some_and(|(one, _)| *one == machine));
-        let told = held.map(|object| HeldVolume {
-            volume: object.volume.id.clone(),
-            name: object.volume.name.clone(),
-            object: object.volume.object.clone(),
-        });
-        Ok(told.collect())
     }
 
     /// One host, alone. The nonce is new for every grant, and stays while the host holds it.

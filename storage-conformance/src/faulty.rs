@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use storage_core::{
     Access, Attacher, Backend, Capabilities, Clones, CreateVolume, DeleteVolume, Error, ErrorKind,
-    ExpandVolume, HeldVolume, Host, Labels, ListVolumes, Namespace, Outcome, Publication,
-    PublishVolume, Result, Size, Snapshots, Survey, Telemetry, Trash, UnpublishVolume, Volume,
-    VolumeKey, VolumePage,
+    ExpandVolume, Host, Labels, ListVolumes, Namespace, Outcome, Publication, PublishVolume,
+    Result, Size, Snapshots, Survey, Telemetry, Trash, UnpublishVolume, Volume, VolumeKey,
+    VolumePage,
 };
 
 use uuid::Uuid;
@@ -220,10 +220,6 @@ impl Backend for Faulty {
 
     async fn restore(&self, volume: &Volume) -> Result<Outcome<Volume>> {
         self.dice.call(self.inner.restore(volume)).await
-    }
-
-    async fn held_by(&self, host: &Host) -> Result<Vec<HeldVolume>> {
-        self.dice.call(self.inner.held_by(host)).await
     }
 
     async fn published(&self, volume: &Volume) -> Result<Vec<Publication>> {

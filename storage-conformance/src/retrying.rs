@@ -8,9 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use storage_core::{
     Access, ArrayNumber, Backend, Capabilities, ClaimNonce, Clones, CreateVolume, DeleteVolume,
-    ErrorKind, ExpandVolume, HeldVolume, Host, Labels, ListVolumes, Namespace, Outcome,
-    Publication, PublishVolume, Result, Retry, Snapshots, Survey, Telemetry, Trash,
-    UnpublishVolume, Volume, VolumeKey, VolumePage,
+    ErrorKind, ExpandVolume, Labels, ListVolumes, Namespace, Outcome, Publication, PublishVolume,
+    Result, Retry, Snapshots, Survey, Telemetry, Trash, UnpublishVolume, Volume, VolumeKey,
+    VolumePage,
 };
 use tokio::time::{Instant, sleep};
 
@@ -142,10 +142,6 @@ impl Backend for Retrying {
 
     async fn restore(&self, volume: &Volume) -> Result<Outcome<Volume>> {
         self.repeat(|| self.inner.restore(volume)).await
-    }
-
-    async fn held_by(&self, host: &Host) -> Result<Vec<HeldVolume>> {
-        self.repeat(|| self.inner.held_by(host)).await
     }
 
     async fn published(&self, volume: &Volume) -> Result<Vec<Publication>> {

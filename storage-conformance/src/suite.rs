@@ -51,6 +51,7 @@ macro_rules! backend_suite {
                 volumes_of_one_host_have_paths_of_their_own,
                 the_format_grant_is_read_anew,
                 numbers_to_avoid_are_not_given,
+                a_volume_tells_its_holder,
             }
             unpublish {
                 access_ends,
@@ -79,13 +80,6 @@ macro_rules! backend_suite {
                 a_late_delete_spares_the_restored_volume,
                 another_clusters_volume_is_not_restored,
                 whichever_comes_first_wins,
-            }
-            held {
-                exactly_what_the_host_holds_is_told,
-                a_host_unheard_of_holds_nothing,
-                what_was_taken_away_is_not_held,
-                a_half_removed_volume_is_still_held,
-                a_volume_tells_its_holder,
             }
             snapshots {
                 a_snapshot_is_got_and_listed,

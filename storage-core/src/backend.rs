@@ -231,13 +231,6 @@ pub trait Backend: fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// `NotFound` when it is destroyed or gone; `Busy` when its name was taken meanwhile.
     async fn restore(&self, volume: &Volume) -> Result<Outcome<Volume>>;
 
-    /// The recorded volumes of the namespace that the host object which we made for this machine
-    /// can reach now.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Timeout`.
-    async fn held_by(&self, host: &Host) -> Result<Vec<HeldVolume>>;
-
     /// Gives one host the volume, alone, and proves it by reading back.
     ///
     /// # Idempotency

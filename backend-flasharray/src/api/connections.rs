@@ -78,12 +78,6 @@ impl Api {
         self.page(call, after).await
     }
 
-    /// GET `/connections?host_names=`: all that a host can reach, through groups too `[2.2, 2.26]`.
-    pub(crate) async fn connections_to(&self, host: &str) -> Result<Vec<WireConnection>, Failure> {
-        self.list(Call::get("/connections").query("host_names", host))
-            .await
-    }
-
     /// POST `/connections?volume_names=&host_names=` with a LUN `[2.26, ConnectionPost]`.
     pub(crate) async fn connect(&self, volume: &str, host: &str, lun: u16) -> Result<(), Failure> {
         let call = Call::new(Method::Post, "/connections", REPEATABLE)

@@ -11,7 +11,6 @@ mod clones;
 mod conformance;
 mod delete;
 mod faults;
-mod held;
 mod hosts;
 #[cfg(feature = "live-array")]
 mod live;

@@ -323,7 +323,7 @@ async fn an_array_whose_transport_is_not_built_does_all_but_publish() {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
         assert!(error.message().contains(called), "{error}");
         assert!(rig.taken().is_empty(), "refused without asking the array");
-        assert_eq!(node.held_by(&host(1)).await.unwrap(), []);
+        assert_eq!(node.published(&volume).await.unwrap(), []);
         assert!(node.remove(&volume).await.unwrap().is_done());
     }
 }

@@ -11,9 +11,9 @@ use array_sim::{Lun, LunTable};
 use storage_conformance::{AttachHarness, Harness, WithFaults, async_trait, seed};
 use storage_core::{
     Access, AccessPath, Attacher, Backend, Capabilities, CloneSource, CloneVolume, Clones,
-    CreateVolume, DeleteVolume, ExpandVolume, HeldVolume, Host, Labels, ListVolumes, MemoryArray,
-    MemoryBackend, Namespace, Outcome, Publication, PublishVolume, Result, Size, Telemetry,
-    UnpublishVolume, Volume, VolumeKey, VolumePage,
+    CreateVolume, DeleteVolume, ExpandVolume, Labels, ListVolumes, MemoryArray, MemoryBackend,
+    Namespace, Outcome, Publication, PublishVolume, Result, Size, Telemetry, UnpublishVolume,
+    Volume, VolumeKey, VolumePage,
 };
 use uuid::Uuid;
 
@@ -134,10 +134,6 @@ impl Backend for Shown {
 
     async fn restore(&self, volume: &Volume) -> Result<Outcome<Volume>> {
         self.inner.restore(volume).await
-    }
-
-    async fn held_by(&self, host: &Host) -> Result<Vec<HeldVolume>> {
-        self.inner.held_by(host).await
     }
 
     async fn published(&self, volume: &Volume) -> Result<Vec<Publication>> {

@@ -9,7 +9,6 @@ pub mod delete;
 pub mod errors;
 pub mod expand;
 pub mod get;
-pub mod held;
 pub mod idempotency;
 pub mod limits;
 pub mod list;

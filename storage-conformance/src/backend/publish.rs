@@ -247,3 +247,24 @@ pub async fn numbers_to_avoid_are_not_given(harness: &dyn Harness) -> Verdict {
     assert_eq!(stage.published(&made).await, []);
     Verdict::Passed
 }
+
+/// A volume tells people its holder for as long as somebody is connected.
+pub async fn a_volume_tells_its_holder(harness: &dyn Harness) -> Verdict {
+    let stage = Stage::new(harness).await;
+    let made = stage.create("data").await;
+    assert_eq!(made.holder, None);
+    for host in [0, 1] {
+        let _given = stage.publish(&made, host).await.expect("publish");
+        let machine = stage.host(host).object_name();
+        let by_name = stage.get("data").await.expect("found");
+        let by_id = stage.get_id(&made).await.expect("found");
+        let listed = stage.list(None).await;
+        for seen in [&by_name, &by_id, &listed[0]] {
+            assert_eq!(seen.holder.as_ref(), Some(&machine));
+        }
+        let _taken = stage.unpublish(&made, host).await.expect("unpublish");
+        let seen = stage.get("data").await.expect("found");
+        assert_eq!(seen.holder, None, "nobody is connected");
+    }
+    Verdict::Passed
+}

@@ -2,7 +2,7 @@
 
 const SUITE: &str = include_str!("../../src/suite.rs");
 
-const TOPICS: [(&str, &str); 20] = [
+const TOPICS: [(&str, &str); 19] = [
     ("create", include_str!("../../src/backend/create.rs")),
     ("get", include_str!("../../src/backend/get.rs")),
     ("list", include_str!("../../src/backend/list.rs")),
@@ -11,7 +11,6 @@ const TOPICS: [(&str, &str); 20] = [
     ("unpublish", include_str!("../../src/backend/unpublish.rs")),
     ("delete", include_str!("../../src/backend/delete.rs")),
     ("restore", include_str!("../../src/backend/restore.rs")),
-    ("held", include_str!("../../src/backend/held.rs")),
     ("snapshots", include_str!("../../src/backend/snapshots.rs")),
     ("clones", include_str!("../../src/backend/clones.rs")),
     ("limits", include_str!("../../src/backend/limits.rs")),

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::access::{Access, AccessPath, Grant, Host, Protocol};
+use crate::access::{Access, AccessPath, Grant, Protocol};
 use crate::backend::{
-    Backend, CreateVolume, DeleteVolume, ExpandVolume, HeldVolume, ListVolumes, Publication,
-    PublishVolume, UnpublishVolume, VolumeKey, VolumePage,
+    Backend, CreateVolume, DeleteVolume, ExpandVolume, ListVolumes, Publication, PublishVolume,
+    UnpublishVolume, VolumeKey, VolumePage,
 };
 use crate::capability::{Capabilities, Telemetry};
 use crate::clone::Clones;
@@ -457,27 +457,6 @@ impl Backend for MemoryBackend {
             ErrorKind::Busy,
             "the volume's name was taken meanwhile",
         ))
-    }
-
-    async fn held_by(&self, host: &Host) -> Result<Vec<HeldVolume>> {
-        self.array.reachable().await?;
-        let holder = host.object_name();
-        let objects = self.array.lock();
-        let held = objects
-            .values()
-            .filter(|object| object.hosts.contains(&holder));
-        held.filter_map(|object| {
-            let record = object.record.as_ref()?;
-            let ours = record.namespace == self.namespace.as_str();
-            ours.then(|| {
-                Ok(HeldVolume {
-                    volume: VolumeId::new(self.array.id().clone(), object.id.clone())?,
-                    name: record.name.clone(),
-                    object: object.object.clone(),
-                })
-            })
-        })
-        .collect()
     }
 
     async fn publish(&self, request: PublishVolume) -> Result<Outcome<Access>> {

@@ -6,7 +6,8 @@ use uuid::Uuid;
 use crate::clone::{CloneSource, CloneVolume, Clones};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::array::{Frozen, MemoryArray, Object, gone};
-use crate::memory::backend::{MemoryBackend, Original};
+use crate::memory::backend::MemoryBackend;
+use crate::memory::view::Original;
 use crate::outcome::Outcome;
 use crate::snapshot::{
     CreateSnapshot, ListSnapshots, Snapshot, SnapshotId, SnapshotName, SnapshotPage, Snapshots,

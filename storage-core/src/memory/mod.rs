@@ -5,8 +5,10 @@ mod array;
 mod attacher;
 mod backend;
 mod copies;
+mod page;
 mod survey;
 mod trash;
+mod view;
 
 pub use array::MemoryArray;
 pub use attacher::MemoryAttacher;

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::memory::array::{Object, gone};
-use crate::memory::backend::{MemoryBackend, PAGE, continuation};
+use crate::memory::backend::MemoryBackend;
+use crate::memory::page::{self, PAGE, continuation};
 use crate::survey::{
     ArrayIdentity, Connection, ConnectionPage, ListConnections, RecordedHolder, Survey,
 };
@@ -82,7 +83,7 @@ impl Survey for MemoryBackend {
         let more = connections.len() > limit;
         connections.truncate(limit);
         let last = connections.last().filter(|_| more);
-        let next = last.map(|last| crate::memory::backend::after(&place(last)));
+        let next = last.map(|last| page::after(&place(last)));
         Ok(ConnectionPage {
             connections,
             next,

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::array::{Object, gone};
-use crate::memory::backend::{
-    MemoryBackend, PAGE, RULES, continuation, next_page, tentative_prefix,
-};
+use crate::memory::backend::MemoryBackend;
+use crate::memory::page::{PAGE, continuation, next_page};
+use crate::memory::view::{RULES, tentative_prefix};
 use crate::name::{VolumeName, is_reserved, object_names};
 use crate::outcome::Outcome;
 use crate::trash::{ListTrash, RecoverVolume, Trash, TrashPage, TrashedVolume};

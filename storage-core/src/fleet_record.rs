@@ -69,6 +69,25 @@ impl FleetRecord {
     /// The version of its form on arrays.
     pub const FORMAT: u32 = 1;
 
+    /// What the names of all objects that hold fleet records begin with, in every namespace.
+    pub const OBJECT_PREFIX: &str = "fl-fleet-";
+
+    /// The name of the object that holds the record of an epoch, in every namespace: `fl-fleet-<epoch>`.
+    #[must_use]
+    pub fn object_name(epoch: Epoch) -> String {
+        format!("{}{epoch}", Self::OBJECT_PREFIX)
+    }
+
+    /// The epoch whose record an object of that name holds. `None` for every other name, also for
+    /// one that is on its way to become such (`fl-fleet-new-…`) or was (`fl-fleet-gone-…`).
+    #[must_use]
+    pub fn epoch_of(object: &str) -> Option<Epoch> {
+        let digits = object.strip_prefix(Self::OBJECT_PREFIX)?;
+        let epoch = Epoch(digits.parse().ok()?);
+        // Only one text for each number: neither `+1` nor `01`.
+        (epoch.to_string() == digits).then_some(epoch)
+    }
+
     /// The member with that array id.
     #[must_use]
     pub fn member(&self, array: &ArrayId) -> Option<&FleetMember> {
@@ -85,5 +104,29 @@ impl FleetRecord {
     #[must_use]
     pub const fn claim_arrays_for(members: usize) -> usize {
         if members < 3 { 1 } else { 3 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Epoch, FleetRecord};
+
+    #[test]
+    fn names_and_epochs_are_one_to_one() {
+        for epoch in [1, 2, 10, u64::MAX] {
+            let name = FleetRecord::object_name(Epoch(epoch));
+            assert_eq!(FleetRecord::epoch_of(&name), Some(Epoch(epoch)), "{name}");
+        }
+        for other in [
+            "fl-fleet-",
+            "fl-fleet-01",
+            "fl-fleet-+1",
+            "fl-fleet-new-1",
+            "FL-fleet-1",
+            "ns-fl-fleet-1",
+            "fl-fleet-18446744073709551616",
+        ] {
+            assert_eq!(FleetRecord::epoch_of(other), None, "{other}");
+        }
     }
 }

@@ -49,8 +49,8 @@ pub use limits::{LimitRanges, Limits};
 pub use memory::{MemoryArray, MemoryAttacher, MemoryBackend};
 pub use name::{
     NameRules, Namespace, ObjectNames, VolumeName, import_name, import_prefix, is_reserved,
-    marker_name, name_hash, object_names, plain_name, tentative_name, tentative_prefix, trash_name,
-    trash_prefix,
+    marker_name, name_hash, object_names, plain_name, retired_name, tentative_name,
+    tentative_prefix, trash_name, trash_prefix,
 };
 pub use options::{OptionDefaults, SourceName, VolumeOptions};
 pub use outcome::Outcome;

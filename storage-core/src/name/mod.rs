@@ -13,7 +13,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub use object::{
     NameRules, ObjectNames, import_name, import_prefix, is_reserved, marker_name, name_hash,
-    object_names, plain_name, tentative_name, tentative_prefix, trash_name, trash_prefix,
+    object_names, plain_name, retired_name, tentative_name, tentative_prefix, trash_name,
+    trash_prefix,
 };
 
 /// A volume's name as the user typed it, checked.
@@ -84,7 +85,8 @@ const fn is_deceptive(c: char) -> bool {
 /// digit first and last.
 ///
 /// A namespace with a part `fl` between dashes, such as `team-fl`, is refused too: its volumes
-/// would carry names that are reserved in the namespace `team` ([`is_reserved`]).
+/// would carry names that are reserved in the namespace `team` ([`is_reserved`]), or, with `fl` or
+/// `fl-fleet`, that of a fleet record ([`crate::FleetRecord::object_name`]).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Namespace(String);
@@ -126,9 +128,11 @@ fn namespace_problem(namespace: &str) -> Option<&'static str> {
     {
         return Some("a letter or digit must be first and last");
     }
-    let mut later_parts = namespace.split('-').skip(1);
-    if later_parts.any(|part| part.eq_ignore_ascii_case("fl")) {
-        return Some("`-fl` in it is reserved for objects that Fairlead makes for itself");
+    if namespace
+        .split('-')
+        .any(|part| part.eq_ignore_ascii_case("fl"))
+    {
+        return Some("`fl` between dashes is reserved for objects that Fairlead makes for itself");
     }
     None
 }

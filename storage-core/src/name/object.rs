@@ -6,7 +6,8 @@
 //! record that travels with the object holds the full name, and only that decides.
 //!
 //! Names that begin with `<namespace>-fl-` are ours: an object on its way to become a volume
-//! (tentative) or to be destroyed (trash). No volume name leads to one of them.
+//! (tentative, imported) or to be destroyed (trash, retired), or a vote on a name (marker). No
+//! volume name leads to one of them.
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -145,6 +146,13 @@ pub fn trash_name(namespace: &Namespace, name: &VolumeName, nonce: Uuid) -> Stri
 #[must_use]
 pub fn trash_prefix(namespace: &Namespace, name: &VolumeName) -> String {
     format!("{namespace}-fl-trash-{}-", name_hash(namespace, name))
+}
+
+/// The name of a marker that was renamed aside: `<namespace>-fl-gone-` and sixteen hex digits of the
+/// nonce, so that no two meet while the array keeps what was destroyed.
+#[must_use]
+pub fn retired_name(namespace: &Namespace, nonce: Uuid) -> String {
+    with_nonce(format!("{namespace}-fl-gone-"), nonce, 16)
 }
 
 /// Whether an object's name is one that only Fairlead itself gives, for tentative and for removed

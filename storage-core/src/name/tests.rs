@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     NameRules, Namespace, VolumeName, import_name, is_reserved, marker_name, name_hash,
-    object_names, plain_name, tentative_name, trash_name, trash_prefix,
+    object_names, plain_name, retired_name, tentative_name, trash_name, trash_prefix,
 };
 use crate::claim::{ArrayNumber, ClaimNonce};
 
@@ -81,8 +81,8 @@ fn namespaces_leave_the_reserved_names_alone() {
         "a",
         "PURE-DEMO",
         "k8s_1",
-        "fl",
-        "fl-a",
+        "flx",
+        "flx-a",
         "a-flx",
         "0",
         &longest,
@@ -91,7 +91,8 @@ fn namespaces_leave_the_reserved_names_alone() {
     }
     let too_long = "n".repeat(33);
     for bad in [
-        "", "-a", "a-", "_a", "a b", "a.b", "ä", "a-fl", "a-FL-b", "a/b", &too_long,
+        "", "-a", "a-", "_a", "a b", "a.b", "ä", "a-fl", "a-FL-b", "fl", "Fl-fleet", "a/b",
+        &too_long,
     ] {
         assert!(Namespace::new(bad).is_err(), "{bad}");
     }
@@ -189,6 +190,10 @@ fn reserved_names_fit_with_any_namespace() {
     assert!(tentative.ends_with("-00189abcdef"));
     assert!(import_name(&long, &name("x"), attempt).len() <= 63);
     assert!(marker_name(&long, &name("x")).len() <= 63);
+    assert_eq!(
+        retired_name(&long, nonce),
+        format!("{long}-fl-gone-0123456789abcdef")
+    );
     assert_eq!(trash_name(&long, &name("x"), nonce).len(), 63);
     assert!(trash_name(&long, &name("x"), nonce).ends_with("-0123"));
 }

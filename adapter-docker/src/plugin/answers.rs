@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep_until};
 use super::Plugin;
 use crate::state::MountId;
 
-/// From the end of the call to the note.
-const MOMENT: Duration = Duration::from_millis(200);
+/// From the end of the call to the note: long enough for the answer to leave a process that gets
+/// little of a busy machine.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Answers that may wait to be noted: more than a host has mounts. One that is not noted is a mount
 /// that is dropped after a restart if no container has it.

@@ -10,11 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Time between two looks for one that may be sent away, while every place has a call under way.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long a connection waits for its client before it may be sent away: a client that means it has
+/// sent its request by then, and a busy machine has read it.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// All places.
 #[derive(Debug)]
@@ -45,7 +49,7 @@ pub(super) struct Standing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// For its client, since that moment.
-    Waiting(u64),
+    Waiting(u64, Instant),
     /// On a call.
     Working,
     /// Its place is somebody else's.
@@ -66,7 +70,7 @@ impl Places {
     }
 
     /// A place: a free one, or that of a connection which waits for its client. Only while every
-    /// connection has a call under way does this wait.
+    /// connection has a call under way, or has come just now, does this wait.
     pub(super) async fn take(self: &Arc<Self>) -> Place {
         let permit = loop {
             let free = Arc::clone(&self.free);
@@ -80,7 +84,7 @@ impl Places {
         };
         let number = self.moments.fetch_add(1, Ordering::Relaxed);
         let standing = Arc::new(Standing {
-            state: Mutex::new(State::Waiting(number)),
+            state: Mutex::new(State::Waiting(number, Instant::now())),
             moments: Arc::clone(&self.moments),
             leave: CancellationToken::new(),
         });
@@ -93,7 +97,8 @@ impl Places {
         }
     }
 
-    /// Sends the connection away that has waited longest for its client; `false` if none does.
+    /// Sends the connection away that has waited longest for its client; `false` if none has for
+    /// [`GRACE`].
     pub(super) fn make_room(&self) -> bool {
         let taken = self.taken();
         let longest = taken
@@ -125,16 +130,17 @@ impl Standing {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The moment since when it waits, if it may be sent away for that.
     fn waits_since(&self) -> Option<u64> {
         match *self.state() {
-            State::Waiting(moment) => Some(moment),
+            State::Waiting(moment, since) => (since.elapsed() >= GRACE).then_some(moment),
             State::Working | State::Leaving => None,
         }
     }
 
     fn send_away(&self) -> bool {
         let mut state = self.state();
-        let waits = matches!(*state, State::Waiting(_));
+        let waits = matches!(*state, State::Waiting(..));
         if waits {
             *state = State::Leaving;
             self.leave.cancel();
@@ -146,7 +152,8 @@ impl Standing {
     pub(super) fn waits(&self) {
         let mut state = self.state();
         if *state != State::Leaving {
-            *state = State::Waiting(self.moments.fetch_add(1, Ordering::Relaxed));
+            let moment = self.moments.fetch_add(1, Ordering::Relaxed);
+            *state = State::Waiting(moment, Instant::now());
         }
     }
 
@@ -172,7 +179,7 @@ mod tests {
 
     use tokio::time::timeout;
 
-    use super::Places;
+    use super::{GRACE, Places};
 
     #[tokio::test(start_paused = true)]
     async fn who_waited_longest_gives_way_and_who_works_does_not() {
@@ -184,6 +191,8 @@ mod tests {
         );
         assert!(first.standing().works());
         second.standing().waits();
+        let early = timeout(GRACE / 2, places.take()).await;
+        assert!(early.is_err(), "all of them have come just now");
         let away = tokio::spawn(async move {
             third.standing().sent_away().await;
             assert!(!third.standing().works(), "its place is somebody else's");

@@ -189,6 +189,7 @@ impl FlashArray {
             }
         }
         Ok(VolumePage {
+            objects: None,
             volumes,
             next: page.next,
             calls,

@@ -194,6 +194,7 @@ impl Backend for ShelfBackend {
         let last = volumes.last().filter(|_| more);
         let next = last.map(|last| format!("{AFTER}{}", last.id.object()));
         Ok(VolumePage {
+            objects: None,
             volumes,
             next,
             calls: 1,

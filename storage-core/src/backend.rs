@@ -73,6 +73,12 @@ pub struct VolumePage {
     pub volumes: Vec<Volume>,
     /// Give it to the next call; `None` on the last page.
     pub next: Option<String>,
+    /// The names of all objects of this page that begin with `<namespace>-`, whatever their state
+    /// and with or without a record: usable, destroyed, waiting, aside, on their way out; markers
+    /// may be left out. An object that is there from the first page to the last is on one of
+    /// them, under a name that it had meanwhile. `None` when the backend does not tell: this
+    /// array is then never passed over while it is silent.
+    pub objects: Option<Vec<String>>,
     /// Calls to the array that this page took: whoever lists again and again has a budget.
     pub calls: u32,
 }

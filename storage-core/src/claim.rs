@@ -235,6 +235,10 @@ pub trait Claims: fmt::Debug + Send + Sync {
     /// is another namespace's, or when whose it is cannot be told.
     async fn propose_import(&self, request: &ImportVolume) -> Result<Tentative>;
 
+    /// Whether an object of exactly this name is here and not destroyed, whoever's it is: its id.
+    /// One call. For what is to be adopted.
+    async fn find_object(&self, object: &str) -> Result<Option<String>>;
+
     /// C2: makes the name's marker here with this nonce, or finds the one that is here.
     async fn mark(&self, name: &VolumeName, nonce: ClaimNonce) -> Result<Marker>;
 

@@ -4,6 +4,7 @@ mod access;
 mod attach;
 mod backend;
 mod capability;
+mod chance;
 mod claim;
 mod clock;
 mod clone;
@@ -34,6 +35,7 @@ pub use backend::{
     Publication, PublishVolume, UnpublishVolume, VolumeKey, VolumePage,
 };
 pub use capability::{Capabilities, Telemetry};
+pub use chance::{Chance, SeededChance, SystemChance};
 pub use claim::{
     ArrayNumber, ClaimNonce, Claims, Commit, ImportVolume, Marker, NameView, Stray, StrayKind,
     Tentative, TentativeKind,

@@ -1,6 +1,6 @@
 //! Putting an engine together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::attach::Attacher;
 use crate::backend::Backend;
+use crate::chance::{Chance, SystemChance};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::callers::Callers;
 use crate::engine::doubts::Doubts;
@@ -51,6 +52,7 @@ pub struct EngineBuilder {
     attacher: Arc<dyn Attacher>,
     selector: Arc<dyn Selector>,
     clock: Arc<dyn Clock>,
+    chance: Arc<dyn Chance>,
     draining: HashSet<String>,
     settings: EngineSettings,
 }
@@ -62,6 +64,7 @@ impl EngineBuilder {
             attacher,
             selector: Arc::new(DefaultSelector),
             clock: Arc::new(SystemClock),
+            chance: Arc::new(SystemChance),
             draining: HashSet::new(),
             settings: EngineSettings::default(),
         }
@@ -78,6 +81,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Replaces the operating system's randomness: what nonces, UUIDs and jitter are drawn from.
+    #[must_use]
+    pub fn chance(mut self, chance: Arc<dyn Chance>) -> Self {
+        self.chance = chance;
         self
     }
 
@@ -111,6 +121,7 @@ impl EngineBuilder {
             attacher: self.attacher,
             selector: self.selector,
             clock: self.clock,
+            chance: self.chance,
             known: Arc::new(Known::default()),
             settings: self.settings,
             releases: Notify::new(),
@@ -118,7 +129,7 @@ impl EngineBuilder {
             callers: Callers::default(),
             mounted: Mutex::new(HashMap::new()),
             mount_changes: AtomicU64::new(0),
-            adopted: Mutex::new(HashSet::new()),
+            adopted: Mutex::new(BTreeSet::new()),
         };
         Arc::new(Engine {
             shared: Arc::new(shared),

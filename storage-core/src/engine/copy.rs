@@ -124,6 +124,7 @@ impl Copy {
         &self,
         member: &Member,
         volume: CreateVolume,
+        fresh_uuid: Uuid,
     ) -> Result<Outcome<Volume>> {
         let clones = member.backend.clones().ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, "the array cannot copy volumes")
@@ -132,7 +133,7 @@ impl Copy {
         let request = CloneVolume {
             volume,
             source: self.source.clone(),
-            fresh_uuid: Uuid::new_v4(),
+            fresh_uuid,
         };
         clones.clone_volume(request).await
     }

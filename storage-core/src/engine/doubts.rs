@@ -7,7 +7,7 @@
 //! the request itself may be executed late: after the answer was lost, after the process died, and
 //! also after the volume was mounted and unmounted again in between.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const LATE_MAX: Duration = Duration::from_secs(600);
 
 /// The volumes in doubt.
 #[derive(Debug, Default)]
-pub(crate) struct Doubts(Mutex<HashMap<VolumeId, Doubt>>);
+pub(crate) struct Doubts(Mutex<BTreeMap<VolumeId, Doubt>>);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Doubt {
@@ -31,7 +31,7 @@ pub(crate) struct Doubt {
 }
 
 impl Doubts {
-    fn lock(&self) -> MutexGuard<'_, HashMap<VolumeId, Doubt>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<VolumeId, Doubt>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -19,7 +19,7 @@ mod provision;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +36,7 @@ pub use inventory::Inventory;
 use crate::access::Host;
 use crate::attach::{Attacher, Attachment, AttachmentState};
 use crate::backend::Backend;
+use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::engine::callers::Callers;
 use crate::engine::doubts::Doubts;
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) attacher: Arc<dyn Attacher>,
     pub(crate) selector: Arc<dyn Selector>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) chance: Arc<dyn Chance>,
     pub(crate) known: Arc<Known>,
     pub(crate) settings: EngineSettings,
     /// Wakes the background work that tells arrays about released volumes.
@@ -74,11 +76,11 @@ pub(crate) struct Shared {
     mount_changes: AtomicU64,
     /// Volumes whose mounts were found without a record, and taken into the ledger since somebody
     /// last asked.
-    adopted: Mutex<HashSet<VolumeName>>,
+    adopted: Mutex<BTreeSet<VolumeName>>,
 }
 
 impl Shared {
-    fn adopted(&self) -> std::sync::MutexGuard<'_, HashSet<VolumeName>> {
+    fn adopted(&self) -> std::sync::MutexGuard<'_, BTreeSet<VolumeName>> {
         self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

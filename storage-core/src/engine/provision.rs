@@ -8,11 +8,9 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use uuid::Uuid;
-
 use crate::attach::AttachmentState;
 use crate::backend::{CreateVolume, DeleteVolume, ExpandVolume};
-use crate::claim::{ArrayNumber, ClaimNonce};
+use crate::claim::ArrayNumber;
 use crate::engine::Shared;
 use crate::engine::copy::{self, Copy};
 use crate::engine::fleet::{Located, Lookup};
@@ -200,7 +198,7 @@ async fn place(
             None => member.backend.create(attempt).await,
             Some(copy) => {
                 copy.note(&mut attempt);
-                copy.make(&member, attempt).await
+                copy.make(&member, attempt, shared.chance.uuid()).await
             }
         };
         match made {
@@ -296,11 +294,11 @@ fn attempt(
         filesystem: options.filesystem.clone(),
         format_grant: Some(FormatGrant {
             filesystem: options.filesystem.kind,
-            uuid: Uuid::new_v4(),
+            uuid: shared.chance.uuid(),
         }),
         limits: options.limits,
         attributes,
-        nonce: ClaimNonce::by_chance(ArrayNumber::default()),
+        nonce: shared.chance.claim_nonce(ArrayNumber::default()),
     }
 }
 

@@ -133,6 +133,7 @@ impl Backend for MemoryBackend {
         drop(objects);
         let next = next_page(&mut volumes, limit);
         Ok(VolumePage {
+            objects: None,
             volumes,
             next,
             calls: 1,

@@ -194,6 +194,8 @@ pub enum StrayKind {
     Marker(ClaimNonce),
     /// A waiting volume that was made for a claim.
     Tentative(ClaimNonce),
+    /// A volume that waits to be adopted: it gets its old name back and is never destroyed.
+    Imported(ClaimNonce),
     /// A marker that was renamed aside and not destroyed.
     Retired,
     /// A removed volume that was renamed aside and not destroyed (`crate::VolumeState::Deleting`).
@@ -260,7 +262,9 @@ pub trait Claims: fmt::Debug + Send + Sync {
     async fn strays(&self) -> Result<Vec<Stray>>;
 
     /// C4: removes one left-over by its id; one that is none any more (it has a volume's name now)
-    /// is left alone. Trash that somebody is connected to gets its name back.
+    /// is left alone. Trash that somebody is connected to gets its name back, and so does what
+    /// waits to be adopted. A waiting volume goes as [`Self::withdraw`] does it: one that is
+    /// committed at the same moment is spared.
     async fn sweep(&self, stray: &Stray) -> Result<Outcome<()>>;
 
     /// The fleet record of the highest epoch here.

@@ -4,6 +4,8 @@
 //! that the vendor's and other public clients look for; where a text is not known, the closest one
 //! stands here and the answer's own words go into the message.
 
+use std::error::Error as StdError;
+
 use serde::Deserialize;
 use storage_core::{Error, ErrorKind, Retry};
 use storage_http::{Answer, HttpError, Idempotency, Method, Stage};
@@ -175,12 +177,15 @@ impl From<Failure> for Error {
         let unknown = failure.may_have_executed();
         let http = failure.0;
         if let Some(untrusted) = http.untrusted() {
+            // Told whole: as a cause, the line to add would stand there a second time.
             return Self::new(ErrorKind::Unavailable, untrusted.to_string())
-                .with_retry(Retry::Never)
-                .with_source(http);
+                .with_retry(Retry::Never);
         }
         if let Some(answer) = http.login().and_then(HttpError::answer) {
             return refused_login(&http, answer);
+        }
+        if !unknown && matches!(http.stage(), Stage::NotSent | Stage::MaybeSent) {
+            return unreached(&http);
         }
         let answered = http.answer().filter(|_| http.stage() == Stage::Answered);
         let (kind, message) = match answered {
@@ -224,6 +229,32 @@ fn answered_kind(answer: &Answer) -> (ErrorKind, &'static str) {
     }
 }
 
+/// The layers between this and what the system said are for the log, where each attempt is noted.
+fn unreached(http: &HttpError) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        format!(
+            "the array does not answer: {}; check that it is up, that `MgmtEndPoint` is its \
+             address, and the network between",
+            innermost(http)
+        ),
+    )
+}
+
+/// What the system or the peer said, without the layers that handed it up.
+fn innermost(http: &HttpError) -> String {
+    let mut cause: &(dyn StdError + 'static) = http;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    match cause.downcast_ref::<HttpError>() {
+        Some(ours) => ours.reason().to_owned(),
+        // The libraries have several words for it, none of them for people.
+        None if http.is_timeout() => "no answer in time".to_owned(),
+        None => shown(&cause.to_string()),
+    }
+}
+
 fn unanswered_kind(http: &HttpError) -> (ErrorKind, String) {
     match http.stage() {
         Stage::Construction => (ErrorKind::InvalidArgument, http.to_string()),
@@ -259,10 +290,16 @@ fn refused_login(http: &HttpError, answer: &Answer) -> Error {
             ErrorKind::Unavailable,
             "the array cannot open a session now",
         ),
-        _ => (
-            ErrorKind::Unauthenticated,
-            "the array does not accept the API token",
-        ),
+        _ => {
+            return Error::new(
+                ErrorKind::Unauthenticated,
+                format!(
+                    "the array does not accept the API token: {}; correct `APIToken`, or the file \
+                     that `APITokenFile` names, in its entry of the configuration",
+                    words(answer).trim_end_matches('.')
+                ),
+            );
+        }
     };
     Error::new(kind, format!("{what}: {}", words(answer))).with_source(http.clone())
 }

@@ -78,6 +78,7 @@ impl fmt::Display for Rejection {
             Self::Labels(requirement) => write!(f, "its labels do not satisfy `{requirement}`"),
             Self::Size(why) | Self::Capability(why) => f.write_str(why),
             Self::Full { available, wanted } => {
+                let (available, wanted) = (available.rounded_down(), wanted.rounded_up());
                 write!(f, "{available} available, {wanted} wanted")
             }
         }

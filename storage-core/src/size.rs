@@ -75,6 +75,36 @@ impl Size {
         self.0
     }
 
+    /// For people: binary units with at most one decimal, cut. What is shown as free is free.
+    #[must_use]
+    pub fn rounded_down(self) -> String {
+        self.rounded(|tenths, unit| tenths / unit)
+    }
+
+    /// As [`Self::rounded_down`], and never less than it is: what is asked for.
+    #[must_use]
+    pub fn rounded_up(self) -> String {
+        self.rounded(u128::div_ceil)
+    }
+
+    /// `divide` gives the tenths of a unit that are shown: of tenths of bytes, and bytes a unit.
+    fn rounded(self, divide: fn(u128, u128) -> u128) -> String {
+        let tenths_in = |factor: u128| divide(u128::from(self.0) * 10, factor);
+        let (mut factor, mut unit) = (1_u128, "B");
+        for next in ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] {
+            // What rounds up to a whole next unit is shown as that.
+            if tenths_in(factor) < 10_240 {
+                break;
+            }
+            (factor, unit) = (factor * 1024, next);
+        }
+        let tenths = tenths_in(factor);
+        match (tenths / 10, tenths % 10) {
+            (whole, 0) => format!("{whole} {unit}"),
+            (whole, tenth) => format!("{whole}.{tenth} {unit}"),
+        }
+    }
+
     /// The sum, unless it is more than [`Self::MAX`].
     #[must_use]
     pub const fn checked_add(self, other: Self) -> Option<Self> {
@@ -299,6 +329,27 @@ mod tests {
             assert_eq!(Size::from_bytes(bytes).to_string(), text);
         }
         assert_eq!(Size::from_gib(u32::MAX).bytes(), u64::from(u32::MAX) << 30);
+    }
+
+    #[test]
+    fn people_are_shown_a_decimal_at_most() {
+        for (bytes, down, up) in [
+            (0, "0 B", "0 B"),
+            (1023, "1023 B", "1023 B"),
+            (1024, "1 KiB", "1 KiB"),
+            (1025, "1 KiB", "1.1 KiB"),
+            (3 << 29, "1.5 GiB", "1.5 GiB"),
+            (20_000_000_000, "18.6 GiB", "18.7 GiB"),
+            ((1 << 40) - 1, "1023.9 GiB", "1 TiB"),
+            (105_226_696_360 << 10, "97.9 TiB", "98 TiB"),
+            (u64::MAX, "15.9 EiB", "16 EiB"),
+        ] {
+            let size = Size::from_bytes(bytes);
+            assert_eq!(
+                (size.rounded_down().as_str(), size.rounded_up().as_str()),
+                (down, up)
+            );
+        }
     }
 
     proptest! {

@@ -86,7 +86,7 @@ impl Wire {
         let result = match timeout_at(until, self.round_trip(name, request)).await {
             Ok(result) => result,
             Err(_elapsed) => {
-                let reason = format!("no answer within {:?}", started.elapsed());
+                let reason = format!("no answer within {:.1?}", started.elapsed());
                 Err(HttpError::maybe_sent(name, reason).timed_out())
             }
         };

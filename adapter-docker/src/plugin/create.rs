@@ -17,7 +17,12 @@ impl Plugin {
         let options = VolumeOptions::parse(given.clone(), &self.defaults)?;
         let _pass = self.gate.enter(Some(&name))?;
         self.refuse_in_swarm(&name, peer).await?;
-        let outcome = self.engine.create(name.clone(), options, deadline).await?;
+        let copy = options.source.is_some();
+        let created = self.engine.create(name.clone(), options, deadline).await;
+        let outcome = created.map_err(|error| match error.kind() {
+            ErrorKind::NotFound if copy => no_source(error),
+            _ => error,
+        })?;
         let made = outcome.is_done();
         let volume = outcome.into_inner();
         tracing::info!(volume = %name, id = %volume.id, array = volume.array_name, made, "create");
@@ -45,6 +50,11 @@ impl Plugin {
             .with_source(error)),
         }
     }
+}
+
+fn no_source(error: Error) -> Error {
+    let message = "there is nothing to copy; `fairlead volume ls` lists the volumes there are";
+    Error::new(ErrorKind::NotFound, message).with_source(error)
 }
 
 fn swarm(name: &VolumeName, file: &Path) -> Error {

@@ -84,7 +84,11 @@ async fn inspect_shows_array_size_labels_host_and_options() {
     assert_eq!(copied["Size"], "2GiB");
     let missing = json!({"Name": "other", "Opts": {"source": "nothing"}});
     let refused = node.call("Create", missing).await;
-    assert!(refused.error().contains("source: nothing"));
+    let told = refused.error();
+    assert!(
+        told.contains("source: nothing") && told.contains("`fairlead volume ls`"),
+        "{told}"
+    );
 }
 
 #[tokio::test]

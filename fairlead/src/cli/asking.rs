@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::future::Future;
 
 use serde::Serialize;
-use storage_core::{Clock as _, ErrorChain, SystemClock};
+use storage_core::{Clock as _, ErrorChain, ErrorKind, SystemClock};
 
 use super::arguments::{
     ArrayLsArguments, Asking, ConnectionsArguments, InspectArguments, Output, RecoverArguments,
@@ -13,7 +13,7 @@ use super::arguments::{
 };
 use super::{FAILED, PARTIAL};
 use crate::config::{self, Environment};
-use crate::operator::{self, Arrays, Here, Table, Unavailable};
+use crate::operator::{self, Arrays, ConnectionList, Here, Table, Unavailable};
 
 /// What a command ends with.
 #[derive(Debug, Default)]
@@ -142,7 +142,13 @@ pub(super) fn recover(arguments: &RecoverArguments) -> Answer {
     ask(&arguments.asking, async |arrays| {
         let answer = match operator::recover(&arrays, &request).await {
             Ok(recovery) => Answer::of(&arguments.asking, &recovery),
-            Err(error) => Answer::failed(error.chain()),
+            Err(error) => Answer {
+                code: match error.kind() {
+                    ErrorKind::Unavailable | ErrorKind::Timeout => PARTIAL,
+                    _ => FAILED,
+                },
+                ..Answer::failed(error.chain())
+            },
         };
         (arrays, answer)
     })
@@ -174,8 +180,40 @@ pub(super) fn connections(arguments: &ConnectionsArguments) -> Answer {
         let answer = Answer::of(&arguments.asking, &list);
         let mut answer = answer.without(&list.unavailable, "its connections are missing here");
         notes.iter().for_each(|note| answer.note(note));
-        finish(arrays, answer, arguments.array.as_deref())
+        let array = arguments.array.as_deref();
+        // An array that is not there has no volumes to miss: that is said in the end.
+        if array.is_none() || arrays.has_wanted() {
+            say_what_is_missing(&mut answer, &list, filter.host.as_deref());
+        }
+        finish(arrays, answer, array)
     })
+}
+
+/// A volume that is not there is an error. A host that can reach nothing is not, and an array tells
+/// such a one apart from a slip of the pen in no list: both are said.
+fn say_what_is_missing(answer: &mut Answer, list: &ConnectionList, host: Option<&str>) {
+    let complete = list.unavailable.is_empty();
+    for name in &list.not_found {
+        if complete {
+            answer.note(&format!(
+                "no array that was asked has a volume `{name}`; `fairlead volume ls --all` lists \
+                 what there is, removed ones too"
+            ));
+            answer.code = FAILED;
+        } else {
+            answer.note(&format!("no array that answers has a volume `{name}`"));
+        }
+    }
+    if let Some(host) = host
+        && complete
+        && list.not_found.is_empty()
+        && list.connections.is_empty()
+    {
+        answer.note(&format!(
+            "no host called `{host}` can reach what was asked for; `fairlead connections` shows \
+             who can reach what"
+        ));
+    }
 }
 
 /// Says what no answer covers: an array that is not there, and arrays that this version cannot ask.

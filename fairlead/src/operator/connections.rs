@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use host_attach::{LedgerView, Recorded, view_ledger};
-use storage_core::{Backend, Connection, Result, VolumeKey, VolumeName, is_reserved};
+use storage_core::{Backend, Connection, Result, VolumeKey, VolumeName, VolumeState, is_reserved};
 
 use super::gather::{all_connections, by_volume};
 use super::reach::{Arrays, Site};
@@ -77,8 +77,12 @@ pub async fn connections(
     let answers = arrays
         .ask(move |backend| of_array(backend, volume.clone()))
         .await;
+    let there = answers.told.iter().any(|(_, found)| found.is_some());
+    let missing = filter.volume.iter().filter(|_| !there);
+    let not_found = missing.map(ToString::to_string).collect();
     let mut connections = Vec::new();
     for (site, found) in answers.told {
+        let found = found.unwrap_or_default();
         for of_volume in by_volume(found).values() {
             let wanted = of_volume.iter().filter(|one| fits(one, filter));
             connections.extend(wanted.map(|one| entry(&site, one, of_volume, here)));
@@ -100,20 +104,23 @@ pub async fn connections(
     ConnectionList {
         format: FORMAT,
         connections,
+        not_found,
         unavailable: answers.silent,
     }
 }
 
+/// `None` where the array does not have the volume.
 async fn of_array(
     backend: Arc<dyn Backend>,
     volume: Option<VolumeName>,
-) -> Result<Vec<Connection>> {
+) -> Result<Option<Vec<Connection>>> {
     let Some(name) = volume else {
-        return all_connections(&*backend, None).await;
+        return all_connections(&*backend, None).await.map(Some);
     };
-    match backend.get(VolumeKey::Name(name)).await? {
-        Some(volume) => all_connections(&*backend, Some(&volume)).await,
-        None => Ok(Vec::new()),
+    let found = backend.get(VolumeKey::Name(name)).await?;
+    match found.filter(|volume| volume.state != VolumeState::Destroyed) {
+        Some(volume) => all_connections(&*backend, Some(&volume)).await.map(Some),
+        None => Ok(None),
     }
 }
 

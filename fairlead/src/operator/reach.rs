@@ -1,10 +1,11 @@
 //! Reaching every configured array at once, within one deadline.
 
+use std::error::Error as _;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use storage_core::{Backend, Result};
+use storage_core::{Backend, Error, ErrorChain, Result};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -117,7 +118,7 @@ impl Arrays {
         while let Some(ended) = tasks.join_next().await {
             let Ok((at, answer)) = ended else { continue };
             let answer = match answer {
-                Ok(answer) => answer.map_err(|error| error.chain().to_string()),
+                Ok(answer) => answer.map_err(|error| told(&error)),
                 Err(_elapsed) => Err("it did not answer in time (--timeout)".to_owned()),
             };
             if let Some(place) = answers.get_mut(at) {
@@ -174,6 +175,22 @@ impl Arrays {
         }
         // A session that is not ended in time ends by itself.
         drop(timeout(CLOSE_PATIENCE, tasks.join_all()).await);
+    }
+}
+
+/// An array's error, for those who are told which array it is and what was asked.
+fn told(error: &Error) -> String {
+    let mut text = error.message().to_owned();
+    let known = error.context().iter().filter(|(key, _)| *key != "array");
+    let known: Vec<String> = known
+        .map(|(key, value)| format!("{key}: {value}"))
+        .collect();
+    if !known.is_empty() {
+        text = format!("{text} ({})", known.join(", "));
+    }
+    match error.source() {
+        Some(source) => format!("{text}: {}", ErrorChain::new(source)),
+        None => text,
     }
 }
 

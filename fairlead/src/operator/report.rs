@@ -264,6 +264,8 @@ pub struct ConnectionList {
     pub format: u32,
     /// By volume, then host.
     pub connections: Vec<ConnectionEntry>,
+    /// The volume that was asked for, where no array that answered has it.
+    pub not_found: Vec<String>,
     /// Arrays whose connections are missing here.
     pub unavailable: Vec<Unavailable>,
 }

@@ -6,7 +6,7 @@ use super::report::{
     ArrayEntry, ArrayList, ConnectionEntry, ConnectionList, HostEntry, Recovery, TrashEntry,
     TrashList, VolumeEntry, VolumeList,
 };
-use super::text::{NOTHING, age, cut, escaped, host, maybe, size, span};
+use super::text::{NOTHING, age, cut, escaped, host, maybe, size, span, wrapped};
 
 /// Recorded for people in [`VolumeEntry::attributes`], and too long or too dull for a table.
 const UNTOLD: [&str; 3] = ["created-at", "created-by", "placement"];
@@ -133,7 +133,7 @@ fn array(one: &ArrayEntry) -> Vec<String> {
     let percent = percent
         .and_then(|(used, capacity)| (u128::from(used) * 100).checked_div(u128::from(capacity)));
     let state = match (&one.error, one.draining) {
-        (Some(error), _) => cut(error),
+        (Some(error), _) => wrapped(error),
         (None, true) => "draining".to_owned(),
         (None, false) => "ok".to_owned(),
     };
@@ -192,16 +192,12 @@ impl Table for ConnectionList {
 impl Table for Recovery {
     fn table(&self, _now_ms: u64) -> String {
         let volume = &self.volume;
-        let what = if self.changed {
-            "recovered"
+        let name = escaped(&volume.name);
+        let place = format!("{} on {}", escaped(&volume.object), escaped(&volume.array));
+        if self.changed {
+            format!("{name}: recovered, {place}\n")
         } else {
-            "in use already"
-        };
-        format!(
-            "{}: {what}, {} on {}\n",
-            escaped(&volume.name),
-            escaped(&volume.object),
-            escaped(&volume.array)
-        )
+            format!("volume {name} is there and not in the trash: {place}; nothing was changed\n")
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Pieces of text for people: sizes, ages, names of others.
 
+use storage_core::Size;
+
 /// What stands where nothing is known.
 pub(super) const NOTHING: &str = "-";
 
@@ -32,31 +34,32 @@ pub(super) fn cut(text: &str) -> String {
     short
 }
 
+/// As [`escaped`], whole, in lines of about [`TEXT_MAX`]; no word is broken, as it may be one to
+/// copy.
+pub(super) fn wrapped(text: &str) -> String {
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for word in escaped(text).split(' ') {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > TEXT_MAX {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines.join("\n")
+}
+
 pub(super) fn maybe(text: Option<&str>) -> String {
     text.map_or_else(|| NOTHING.to_owned(), escaped)
 }
 
-/// Binary units with one decimal, cut and not rounded: what is shown as free is free.
 pub(super) fn size(bytes: Option<u64>) -> String {
-    let Some(bytes) = bytes else {
-        return NOTHING.to_owned();
-    };
-    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut factor = 1_u64;
-    let mut name = "B";
-    for unit in units {
-        match factor.checked_mul(1024) {
-            Some(next) if bytes >= next => (factor, name) = (next, unit),
-            _ => break,
-        }
-    }
-    let (whole, rest) = (bytes / factor, bytes % factor);
-    let tenth = u128::from(rest) * 10 / u128::from(factor);
-    if tenth == 0 {
-        format!("{whole} {name}")
-    } else {
-        format!("{whole}.{tenth} {name}")
-    }
+    bytes.map_or_else(
+        || NOTHING.to_owned(),
+        |bytes| Size::from_bytes(bytes).rounded_down(),
+    )
 }
 
 /// The two largest units: `1d2h`.

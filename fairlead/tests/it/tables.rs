@@ -103,7 +103,10 @@ fn arrays_that_do_not_answer_stand_beside_those_that_do() {
         endpoint: "10.0.0.2".to_owned(),
         family: "FlashArray".to_owned(),
         reachable: false,
-        error: Some("the array does not answer".to_owned()),
+        error: Some(
+            "the array does not answer: Connection refused (os error 111); check that it is up"
+                .to_owned(),
+        ),
         name: None,
         id: None,
         software: None,
@@ -140,9 +143,10 @@ fn arrays_that_do_not_answer_stand_beside_those_that_do() {
         arrays: vec![well, silent],
     };
     let expected = "\
-ENDPOINT  NAME     FAMILY      SAN    REST  SOFTWARE  CAPACITY   USED   FREE   %  VOLUMES  CALL  STATE                      LABELS
-10.0.0.1  array-1  FlashArray  ISCSI  2.26  6.4.10      10 TiB  3 TiB  7 TiB  30       12  4 ms  ok                         rack=7
-10.0.0.2  -        FlashArray  ISCSI  -     -                -      -      -   -        -     -  the array does not answer  -
+ENDPOINT  NAME     FAMILY      SAN    REST  SOFTWARE  CAPACITY   USED   FREE   %  VOLUMES  CALL  STATE                                                    LABELS
+10.0.0.1  array-1  FlashArray  ISCSI  2.26  6.4.10      10 TiB  3 TiB  7 TiB  30       12  4 ms  ok                                                       rack=7
+10.0.0.2  -        FlashArray  ISCSI  -     -                -      -      -   -        -     -  the array does not answer: Connection refused (os error  -
+                                                                                                 111); check that it is up
 ";
     assert_eq!(list.table(NOW), expected);
 }
@@ -170,6 +174,7 @@ fn connections_tell_the_odd_ones() {
             connection("esx", false),
             connection("node-1-0a1b2c3d", true),
         ],
+        not_found: Vec::new(),
         unavailable: Vec::new(),
     };
     let expected = "\

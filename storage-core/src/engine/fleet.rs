@@ -160,7 +160,7 @@ impl Fleet {
         silent.extend(open.into_iter().flatten().map(Member::no_answer));
         let silent: Vec<String> = silent
             .iter()
-            .map(|(array, error)| format!("{array} ({})", error.chain()))
+            .map(|(array, error)| format!("{array} ({})", in_short(error)))
             .collect();
         self.known_member(array).ok_or_else(|| {
             let message = if silent.is_empty() {
@@ -306,7 +306,7 @@ impl Fleet {
                     endpoint: member.backend.endpoint().to_owned(),
                     labels: member.backend.labels(),
                     capabilities: member.backend.capabilities(),
-                    telemetry: telemetry.map_err(|error| error.chain().to_string()),
+                    telemetry: telemetry.map_err(|error| in_short(&error)),
                     unsupported: None,
                     draining: member.draining,
                     recently_placed: member.recently_placed(),

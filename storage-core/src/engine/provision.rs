@@ -15,11 +15,11 @@ use crate::engine::Shared;
 use crate::engine::copy::{self, Copy};
 use crate::engine::fleet::{Located, Lookup};
 use crate::error::{Error, ErrorKind, Result};
-use crate::label::Labels;
+use crate::label::{self, Labels};
 use crate::name::VolumeName;
 use crate::options::VolumeOptions;
 use crate::outcome::Outcome;
-use crate::select::{Candidate, PlacementRequest};
+use crate::select::{Candidate, Decision, PlacementRequest, Rejection};
 use crate::size::Size;
 use crate::volume::{FormatGrant, Ownership, Volume, VolumeState};
 
@@ -223,7 +223,25 @@ async fn place(
             }
         }
     }
-    Err(nobody(&name, &explanation, refusals))
+    let why = match choices(&decision, &candidates) {
+        Some(choices) => format!("labels to select by are {choices}; {explanation}"),
+        None => explanation,
+    };
+    Err(nobody(&name, &why, refusals))
+}
+
+/// The labels of the arrays that the selector left out, if it left any out: told first, as a large
+/// fleet's reasons are cut on their way to the user.
+fn choices(decision: &Decision, candidates: &[Candidate]) -> Option<String> {
+    let verdicts = decision.verdicts.iter();
+    let unmatched: Vec<&str> = verdicts
+        .filter(|verdict| matches!(verdict.score, Err(Rejection::Labels(_))))
+        .map(|verdict| verdict.endpoint.as_str())
+        .collect();
+    let left_out = |candidate: &&Candidate| unmatched.contains(&candidate.endpoint.as_str());
+    let left_out = candidates.iter().filter(left_out);
+    let labels: Vec<&Labels> = left_out.map(|one| &one.labels).collect();
+    Some(label::choices(&labels)).filter(|choices| !choices.is_empty())
 }
 
 /// The size to ask for.

@@ -64,6 +64,41 @@ impl LabelSelector {
     }
 }
 
+/// No more keys, and values of one key, are named in a message.
+const KEYS_MAX: usize = 16;
+const VALUES_MAX: usize = 8;
+
+/// No longer, in characters: values may be free text.
+const CHOICES_MAX: usize = 1000;
+
+/// What can be selected by, written as requirements: `rack in (7,8), tier=gold`. For people, who
+/// are not told everything where there is much.
+pub(crate) fn choices(fleet: &[&Labels]) -> String {
+    let mut known: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (key, value) in fleet.iter().copied().flatten() {
+        known.entry(key).or_default().insert(value);
+    }
+    let mut texts = Vec::new();
+    for (key, values) in known.iter().take(KEYS_MAX) {
+        let mut shown: Vec<&str> = values.iter().take(VALUES_MAX).copied().collect();
+        if values.len() > VALUES_MAX {
+            shown.push("…");
+        }
+        texts.push(match shown.as_slice() {
+            [only] => format!("{key}={only}"),
+            several => format!("{key} in ({})", several.join(",")),
+        });
+    }
+    if known.len() > KEYS_MAX {
+        texts.push("…".to_owned());
+    }
+    let text = texts.join(", ");
+    match text.char_indices().nth(CHOICES_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
 impl Requirement {
     fn holds(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.key);

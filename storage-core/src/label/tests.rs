@@ -3,7 +3,7 @@
 use proptest::prelude::proptest;
 use proptest::prop_assert_eq;
 
-use super::{LabelSelector, Labels};
+use super::{LabelSelector, Labels, choices};
 use crate::error::ErrorKind;
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -107,6 +107,33 @@ fn mistakes_are_pointed_at() {
     }
     assert!("x".repeat(64).parse::<LabelSelector>().is_err());
     assert!("a,".repeat(4096).parse::<LabelSelector>().is_err());
+}
+
+#[test]
+fn what_can_be_selected_by_is_told_and_bounded() {
+    let fleet = [
+        labels(&[("rack", "8"), ("tier", "gold")]),
+        labels(&[("rack", "7"), ("tier", "gold")]),
+    ];
+    assert_eq!(choices(&fleet.each_ref()), "rack in (7,8), tier=gold");
+    assert_eq!(choices(&[]), "");
+    let large: Vec<Labels> = (10..99)
+        .map(|i| labels(&[(&format!("k{i}"), "v"), ("rack", &i.to_string())]))
+        .collect();
+    let told = choices(&large.iter().collect::<Vec<_>>());
+    assert!(
+        told.starts_with("k10=v, k11=v, ") && told.ends_with("k25=v, …"),
+        "{told}"
+    );
+    let racks: Vec<Labels> = (10..99)
+        .map(|i| labels(&[("rack", &i.to_string())]))
+        .collect();
+    assert_eq!(
+        choices(&racks.iter().collect::<Vec<_>>()),
+        "rack in (10,11,12,13,14,15,16,17,…)"
+    );
+    let long = choices(&[&labels(&[("k", &"ü".repeat(5000))])]);
+    assert_eq!(long.chars().count(), 1001);
 }
 
 proptest! {

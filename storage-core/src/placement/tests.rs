@@ -75,7 +75,7 @@ fn every_array_is_explained() {
         "draining: being drained",
         "silver: its labels do not satisfy `tier=gold`",
         "small: 10GiB is more than the largest volume, 1GiB",
-        "full: 5GiB available, 10GiB wanted",
+        "full: 5 GiB available, 10 GiB wanted",
     ] {
         assert!(text.contains(part), "{part:?} in {text}");
     }
@@ -114,6 +114,17 @@ fn the_headroom_is_two_percent() {
             decision.explain()
         );
     }
+}
+
+/// Two sizes that differ by a little are not shown as the same one.
+#[test]
+fn what_is_missing_is_told_in_round_figures() {
+    let mut odd = candidate("a", 1000, 0);
+    odd.telemetry.as_mut().unwrap().used = Size::from_bytes(980 * (1 << 30) - 10_737_418_000);
+    let text = DefaultSelector
+        .select(&request("v", 10, ""), &[odd])
+        .explain();
+    assert_eq!(text, "a: 9.9 GiB available, 10 GiB wanted");
 }
 
 #[test]

@@ -28,6 +28,11 @@ async fn a_silent_array_is_named_and_the_answer_is_partial() {
         let said = scene.run(words).await;
         assert_eq!(said.code, 3, "{words:?}: {}{}", said.out, said.err);
         assert!(said.err.contains(&silent), "{words:?}: {}", said.err);
+        // One sentence: which array, what the system said, what to do.
+        assert_eq!(said.err.matches(&silent).count(), 1, "{}", said.err);
+        assert_eq!(said.err.matches("refused").count(), 1, "{}", said.err);
+        assert!(said.err.contains("; check that it is up"), "{}", said.err);
+        assert!(!said.err.contains("tcp connect"), "{}", said.err);
         let said = scene.run(&[words, &["-o", "json"]].concat()).await;
         assert!(said.out.contains(&silent), "{words:?}: {}", said.out);
         let token = scene.array(1).api_token();
@@ -53,7 +58,7 @@ async fn a_silent_array_is_named_and_the_answer_is_partial() {
     );
     // Nothing comes back under a name that the silent one may have.
     let said = scene.run(&["volume", "trash", "recover", "gone"]).await;
-    assert_eq!(said.code, 1, "{}", said.out);
+    assert_eq!(said.code, 3, "{}", said.out);
     assert!(
         said.err.contains("may have the name") && said.err.contains(&silent),
         "{}",
@@ -111,6 +116,25 @@ async fn a_wrong_configuration_wrong_words_and_unknown_names_are_said_in_plain_w
         "{}",
         said.err
     );
+    let words = ["connections", "--volume", "nothing"];
+    for more in [&[][..], &["--host", "node-1"], &["-o", "json"]] {
+        let said = scene.run(&[&words, more].concat()).await;
+        assert_eq!(said.code, 1, "{}", said.out);
+        assert!(said.err.contains("has a volume `nothing`"), "{}", said.err);
+        assert!(more.is_empty() || !said.err.contains("node-1"));
+    }
+    let said = scene
+        .run(&[&words[..], &["--array", "array-z"]].concat())
+        .await;
+    assert_eq!(said.code, 1);
+    assert!(
+        said.err.contains("array-z") && !said.err.contains("a volume `nothing`"),
+        "{}",
+        said.err
+    );
+    let said = scene.run(&["connections", "--host", "node-9"]).await;
+    assert_eq!(said.code, 0, "a host without volumes is no error");
+    assert!(said.err.contains("no host called `node-9`"), "{}", said.err);
     let said = scene.run(&["volume", "trash", "recover", "nothing"]).await;
     assert_eq!(said.code, 1);
     assert!(said.err.contains("in its trash"), "{}", said.err);
@@ -152,6 +176,29 @@ async fn a_token_that_is_wrong_is_not_repeated() {
             "{}",
             said.err
         );
+        assert!(said.err.contains("correct `APIToken`"), "{}", said.err);
         assert!(!said.err.contains("wr0ng") && !said.out.contains("wr0ng"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_that_makes_an_array_trusted_is_printed_once_and_whole() {
+    let scene = Scene::new(&["array-a"]).await;
+    let array = scene.array(0);
+    scene.configure(&json!({"Namespace": "ns", "FlashArrays": [{
+        "MgmtEndPoint": array.address().to_string(), "APIToken": array.api_token(),
+        "SanType": "LOOP", "LoopFolder": "/tmp"}]}));
+    let digits: storage_http::Fingerprint = array.fingerprint().parse().unwrap();
+    let digits = digits.to_string();
+    let line = format!("\"Fingerprint\": \"{digits}\"");
+    let said = scene.run(&["volume", "ls"]).await;
+    assert_eq!(said.code, 3, "{}", said.err);
+    assert_eq!(said.err.matches(&line).count(), 1, "{}", said.err);
+    assert_eq!(said.err.matches(&digits).count(), 1, "{}", said.err);
+    let said = scene.run(&["array", "ls"]).await;
+    assert!(
+        said.out.contains(&digits) && !said.out.contains('…'),
+        "{}",
+        said.out
+    );
 }

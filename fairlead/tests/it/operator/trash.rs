@@ -47,6 +47,10 @@ async fn a_removed_volume_is_had_back_and_no_name_is_given_twice() {
     assert_eq!(back["volume"]["id"], second.id.to_string());
     let again = scene.json(&["volume", "trash", "recover", "data"]).await;
     assert_eq!(again["changed"], false);
+    let said = scene.run(&["volume", "trash", "recover", "data"]).await;
+    let told = "volume data is there and not in the trash: ns-data on array-b";
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.starts_with(told), "{}", said.out);
 
     // Of two with one name, the object says which.
     remove(&far, &second).await;

@@ -137,7 +137,7 @@ async fn what_cannot_be_copied_is_refused() {
         (
             &[source, ("volume_label_selector", "tier=array-b")],
             ResourceExhausted,
-            "array-a: its labels do not satisfy",
+            "are hostname=array-a, tier=array-a; array-a: its labels do not satisfy",
         ),
     ] {
         refused(&node, "copy", pairs, kind, says).await;

@@ -111,6 +111,9 @@ pub struct Marker {
     pub object: String,
     /// The attempt that it votes for.
     pub nonce: ClaimNonce,
+    /// How old it is by the array's own clock; zero for one that was just made. A volume that
+    /// waits under an old vote is not committed any more (`docs/protocols/claim.md`).
+    pub age: Duration,
 }
 
 /// How a waiting volume came to be: decides what is done with it when its claim is lost.
@@ -220,7 +223,8 @@ pub trait Claims: fmt::Debug + Send + Sync {
     /// than `Timeout` promises that none is there.
     ///
     /// # Errors
-    /// As [`crate::Backend::create`].
+    /// As [`crate::Backend::create`]; `AlreadyExists` when a destroyed object holds the waiting name:
+    /// the attempt was withdrawn, and nothing can wait under this nonce again.
     async fn propose(&self, request: &CreateVolume) -> Result<Tentative>;
 
     /// C1 for a copy of another volume of this array.
@@ -251,8 +255,9 @@ pub trait Claims: fmt::Debug + Send + Sync {
     /// `AlreadyExists` when objects that are not this name's volume have all names it could have.
     async fn commit(&self, name: &VolumeName, nonce: ClaimNonce) -> Result<Commit>;
 
-    /// Gives up a waiting volume that lost: a new one is destroyed, an imported one gets its old
-    /// name back. By its waiting name, so that one that was committed after all is spared.
+    /// Gives up a waiting volume that lost: a new one is destroyed and goes on holding its waiting
+    /// name, an imported one gets its old name back. By its waiting name and not by id, so that one
+    /// that was committed after all is spared. `AlreadySo` when nothing waited.
     async fn withdraw(&self, name: &VolumeName, nonce: ClaimNonce) -> Result<Outcome<()>>;
 
     /// Takes a marker away for good, by its object's id; the name is free afterwards.

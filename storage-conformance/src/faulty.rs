@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use storage_core::{
-    Access, Attacher, Backend, Capabilities, Clones, CreateVolume, DeleteVolume, Error, ErrorKind,
-    ExpandVolume, Host, Labels, ListVolumes, Namespace, Outcome, Publication, PublishVolume,
-    Result, Size, Snapshots, Survey, Telemetry, Trash, UnpublishVolume, Volume, VolumeKey,
-    VolumePage,
+    Access, Attacher, Backend, Capabilities, Claims, Clones, CreateVolume, DeleteVolume, Error,
+    ErrorKind, ExpandVolume, Host, Labels, ListVolumes, Namespace, Outcome, Publication,
+    PublishVolume, Result, Size, Snapshots, Survey, Telemetry, Trash, UnpublishVolume, Volume,
+    VolumeKey, VolumePage,
 };
 
 use uuid::Uuid;
@@ -254,6 +254,10 @@ impl Backend for Faulty {
 
     fn survey(&self) -> Option<&dyn Survey> {
         self.inner.survey().map(|_there| self as &dyn Survey)
+    }
+
+    fn claims(&self) -> Option<&dyn Claims> {
+        self.inner.claims().map(|_there| self as &dyn Claims)
     }
 }
 

@@ -49,6 +49,7 @@
 pub mod attach;
 pub mod backend;
 
+mod claiming;
 mod faulty;
 mod harness;
 mod optional;

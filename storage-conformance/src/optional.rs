@@ -13,7 +13,7 @@ use crate::faulty::Faulty;
 use crate::retrying::Retrying;
 
 /// Nobody gets here: the wrapper has the power only where the backend has it.
-fn absent() -> Error {
+pub(crate) fn absent() -> Error {
     Error::new(ErrorKind::Unsupported, "the backend has no such power")
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use storage_core::{
-    Access, ArrayNumber, Backend, Capabilities, ClaimNonce, Clones, CreateVolume, DeleteVolume,
-    ErrorKind, ExpandVolume, Labels, ListVolumes, Namespace, Outcome, Publication, PublishVolume,
-    Result, Retry, Snapshots, Survey, Telemetry, Trash, UnpublishVolume, Volume, VolumeKey,
-    VolumePage,
+    Access, ArrayNumber, Backend, Capabilities, ClaimNonce, Claims, Clones, CreateVolume,
+    DeleteVolume, ErrorKind, ExpandVolume, Labels, ListVolumes, Namespace, Outcome, Publication,
+    PublishVolume, Result, Retry, Snapshots, Survey, Telemetry, Trash, UnpublishVolume, Volume,
+    VolumeKey, VolumePage,
 };
 use tokio::time::{Instant, sleep};
 
@@ -175,5 +175,9 @@ impl Backend for Retrying {
 
     fn survey(&self) -> Option<&dyn Survey> {
         self.inner.survey().map(|_there| self as &dyn Survey)
+    }
+
+    fn claims(&self) -> Option<&dyn Claims> {
+        self.inner.claims().map(|_there| self as &dyn Claims)
     }
 }

@@ -111,6 +111,43 @@ macro_rules! backend_suite {
                 an_object_without_record_is_copied,
                 a_copy_has_the_limits_asked_for,
             }
+            claims {
+                of_a_name_that_nobody_has_nothing_is_seen,
+                a_proposed_volume_waits,
+                a_committed_volume_is_what_was_asked_for,
+                anybody_commits,
+                a_taken_name_is_told,
+                what_was_given_up_is_gone,
+                a_committed_volume_is_not_given_up,
+                a_proposed_copy_has_its_sources_data,
+                an_imported_volume_keeps_its_data,
+                an_import_that_is_given_up_is_restored,
+                what_is_not_ours_to_take_is_not_imported,
+                a_marker_is_made_once,
+                racing_marks_agree,
+                a_marker_goes_by_its_id,
+                another_clusters_claims_stay_apart,
+                a_silent_array_claims_nothing,
+            }
+            strays {
+                what_is_left_over_is_seen_and_swept,
+                a_late_sweep_spares_what_was_committed,
+                an_import_is_never_swept,
+                a_half_removed_volume_is_swept,
+                a_half_removed_volume_in_use_is_not_swept,
+            }
+            fleet {
+                a_fleet_record_is_written_once,
+                racing_fleet_records_agree,
+                the_highest_fleet_record_counts,
+            }
+            fencing {
+                a_holder_is_shut_out,
+                who_has_gone_shuts_nobody_out,
+                a_foreign_host_is_never_shut_out,
+                racing_fences_end_with_one_grant,
+                a_fenced_host_comes_back_with_a_new_grant,
+            }
             limits {
                 limits_are_read_back,
                 limits_out_of_range_are_refused,

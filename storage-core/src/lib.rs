@@ -48,7 +48,9 @@ pub use filesystem::{Filesystem, FilesystemSpec, parse_create_options, parse_mou
 pub use fleet_record::{Epoch, FleetMember, FleetPhase, FleetRecord};
 pub use label::{LabelSelector, Labels};
 pub use limits::{LimitRanges, Limits};
-pub use memory::{MemoryArray, MemoryAttacher, MemoryBackend};
+pub use memory::{
+    ANSWER_LIMIT, ArrayRequest, Fate, MemoryArray, MemoryAttacher, MemoryBackend, Wire,
+};
 pub use name::{
     NameRules, Namespace, ObjectNames, VolumeName, import_name, import_prefix, is_reserved,
     marker_name, name_hash, object_names, plain_name, retired_name, tentative_name,

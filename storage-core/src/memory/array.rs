@@ -6,10 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::claim::ClaimNonce;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filesystem::FilesystemSpec;
+use crate::fleet_record::FleetRecord;
 use crate::label::Labels;
 use crate::limits::Limits;
 use crate::name::VolumeName;
@@ -27,6 +31,25 @@ pub(super) struct Record {
     pub(super) holder: Option<(String, Uuid)>,
     pub(super) fresh_uuid: Option<Uuid>,
     pub(super) attributes: Labels,
+    /// The attempt that made it.
+    pub(super) nonce: ClaimNonce,
+}
+
+/// A host, or a group of hosts, that can reach an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) host: String,
+    pub(super) group: bool,
+    pub(super) lun: u16,
+    /// Never given again: tells this connection from an earlier one of the same host.
+    pub(super) serial: u64,
+}
+
+/// What an object that is being adopted was before.
+#[derive(Clone, Debug)]
+pub(super) struct Before {
+    pub(super) object: String,
+    pub(super) record: Option<Record>,
 }
 
 #[derive(Clone, Debug)]
@@ -37,10 +60,22 @@ pub(super) struct Object {
     pub(super) created_ms: u64,
     pub(super) state: VolumeState,
     pub(super) record: Option<Record>,
-    pub(super) hosts: Vec<String>,
+    pub(super) links: Vec<Link>,
     /// The file system on the "device", if one was made.
     pub(super) content: Option<Uuid>,
+    /// What else is on the device: stands for all data in the file system.
+    pub(super) data: u64,
     pub(super) limits: Limits,
+    /// What it was, while it is being adopted.
+    pub(super) before: Option<Before>,
+    /// What it tells of the fleet, if it is a fleet record.
+    pub(super) fleet: Option<FleetRecord>,
+}
+
+impl Object {
+    pub(super) fn link(&self, host: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.host == host)
+    }
 }
 
 /// A copy of a volume at a moment.
@@ -53,6 +88,7 @@ pub(super) struct Frozen {
     pub(super) created_ms: u64,
     pub(super) destroyed: bool,
     pub(super) content: Option<Uuid>,
+    pub(super) data: u64,
 }
 
 /// A shared array.
@@ -65,6 +101,8 @@ pub struct MemoryArray {
     lose_publish: AtomicBool,
     calls: AtomicU64,
     delay: Mutex<Duration>,
+    /// When its clock showed [`CLOCK_FIRST_MS`].
+    began: Instant,
     serial: AtomicU64,
     formats: AtomicU64,
     objects: Mutex<BTreeMap<String, Object>>,
@@ -72,18 +110,30 @@ pub struct MemoryArray {
     frozen: Mutex<BTreeMap<String, Frozen>>,
 }
 
+/// What an array's clock shows when it is made: the first of January 2024. Arrays have clocks of
+/// their own, which say nothing about anybody else's.
+const CLOCK_FIRST_MS: u64 = 1_704_067_200_000;
+
 impl MemoryArray {
-    /// An empty array with that name and capacity.
+    /// An empty array with that name and capacity, and an id by chance.
     #[must_use]
     pub fn new(name: impl Into<String>, capacity: Size) -> Arc<Self> {
+        Self::with_id(ArrayId::new(Uuid::new_v4().to_string()), name, capacity)
+    }
+
+    /// An empty array. All that it ever gives out by itself (ids, nonces, numbers) follows from
+    /// its id and from what it is asked, and nothing from chance.
+    #[must_use]
+    pub fn with_id(id: ArrayId, name: impl Into<String>, capacity: Size) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
-            id: ArrayId::new(Uuid::new_v4().to_string()),
+            id,
             capacity,
             down: AtomicBool::new(false),
             lose_publish: AtomicBool::new(false),
             calls: AtomicU64::new(0),
             delay: Mutex::new(Duration::ZERO),
+            began: Instant::now(),
             serial: AtomicU64::new(0),
             formats: AtomicU64::new(0),
             objects: Mutex::new(BTreeMap::new()),
@@ -142,7 +192,28 @@ impl MemoryArray {
         let found = objects
             .get_mut(&object.to_ascii_lowercase())
             .ok_or_else(gone)?;
-        found.hosts.push(host.to_owned());
+        let (serial, _id) = self.next_id();
+        found.links.push(Link {
+            host: host.to_owned(),
+            group: false,
+            lun: 0,
+            serial,
+        });
+        Ok(())
+    }
+
+    /// Connects an object to a group of hosts as an administrator would.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such object.
+    pub fn connect_group_foreign(&self, object: &str, group: &str) -> Result<()> {
+        self.connect_foreign(object, group)?;
+        let mut objects = self.lock();
+        let found = objects.get_mut(&object.to_ascii_lowercase());
+        let links = &mut found.ok_or_else(gone)?.links;
+        if let Some(link) = links.last_mut() {
+            link.group = true;
+        }
         Ok(())
     }
 
@@ -155,7 +226,7 @@ impl MemoryArray {
         let found = objects
             .get_mut(&object.to_ascii_lowercase())
             .ok_or_else(gone)?;
-        found.hosts.retain(|connected| connected != host);
+        found.links.retain(|link| link.host != host);
         Ok(())
     }
 
@@ -257,6 +328,25 @@ impl MemoryArray {
         (serial, format!("{serial:024X}"))
     }
 
+    /// The time by the array's own clock, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        let ran = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        CLOCK_FIRST_MS.saturating_add(ran)
+    }
+
+    /// A nonce that this array never gives again, and no other one ever gives.
+    pub(super) fn nonce(&self) -> Uuid {
+        let (serial, _id) = self.next_id();
+        let digest = Sha256::digest(format!("{}:{serial}", self.id));
+        let mut bytes = [0; 16];
+        bytes
+            .iter_mut()
+            .zip(digest)
+            .for_each(|(to, from)| *to = from);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+
     pub(super) fn frozen(&self) -> MutexGuard<'_, BTreeMap<String, Frozen>> {
         self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -280,17 +370,20 @@ impl MemoryArray {
                     .with_context("object", object),
             );
         }
-        let (serial, id) = self.next_id();
+        let (_serial, id) = self.next_id();
         let made = Object {
             id,
             object: object.to_owned(),
             size,
-            created_ms: serial,
+            created_ms: self.now_ms(),
             state: VolumeState::Ready,
             record,
-            hosts: Vec::new(),
+            links: Vec::new(),
             content: None,
+            data: 0,
             limits: Limits::default(),
+            before: None,
+            fleet: None,
         };
         objects.insert(key, made.clone());
         Ok(made)
@@ -351,6 +444,7 @@ impl MemoryArray {
         self.change(id, |object| {
             connected(object, host)?;
             object.content = Some(uuid);
+            object.data = 0;
             Ok(())
         })?;
         self.formats.fetch_add(1, Ordering::SeqCst);
@@ -368,7 +462,7 @@ impl MemoryArray {
 }
 
 fn connected(object: &Object, host: &str) -> Result<()> {
-    if object.hosts.iter().any(|connected| connected == host) {
+    if object.link(host).is_some() {
         return Ok(());
     }
     Err(Error::new(

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use crate::claim::Claims;
 use crate::clone::{CloneSource, CloneVolume, Clones};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::array::{Frozen, MemoryArray, Object, gone};
 use crate::memory::backend::MemoryBackend;
-use crate::memory::view::Original;
 use crate::outcome::Outcome;
 use crate::snapshot::{
     CreateSnapshot, ListSnapshots, Snapshot, SnapshotId, SnapshotName, SnapshotPage, Snapshots,
@@ -52,15 +52,16 @@ impl MemoryArray {
     }
 
     fn freeze(&self, volume: &Object, name: SnapshotName) -> Frozen {
-        let (created_ms, id) = self.next_id();
+        let (_serial, id) = self.next_id();
         let made = Frozen {
             id: id.clone(),
             volume: volume.id.clone(),
             name,
             size: volume.size,
-            created_ms,
+            created_ms: self.now_ms(),
             destroyed: false,
             content: volume.content,
+            data: volume.data,
         };
         self.frozen().insert(id, made.clone());
         made
@@ -105,58 +106,31 @@ impl MemoryBackend {
     }
 
     /// The data of the source now.
-    fn original(&self, source: &CloneSource, fresh_uuid: Uuid) -> Result<Original> {
+    pub(super) fn original(&self, source: &CloneSource, fresh_uuid: Uuid) -> Result<Original> {
         let objects = self.array.lock();
-        let content = match source {
+        let found = match source {
             CloneSource::Volume(volume) => objects
                 .values()
                 .find(|object| object.id == volume.id.object())
                 .filter(|object| object.state == VolumeState::Ready && !self.is_foreign(object))
-                .map(|object| object.content),
+                .map(|object| (object.content, object.data)),
             CloneSource::Snapshot(snapshot) => self
                 .array
                 .frozen()
                 .get(snapshot.id.object())
                 .filter(|one| !one.destroyed)
-                .map(|one| one.content),
+                .map(|one| (one.content, one.data)),
         };
-        let content = content
+        let (content, data) = found
             .ok_or_else(|| Error::new(ErrorKind::NotFound, "the source of the copy is gone"))?;
         Ok(Original {
             content,
+            data,
             fresh_uuid,
         })
     }
-}
 
-#[async_trait]
-impl Clones for MemoryBackend {
-    async fn clone_volume(&self, request: CloneVolume) -> Result<Outcome<Volume>> {
-        self.array.reachable().await?;
-        if request.volume.format_grant.is_some() {
-            return Err(Error::new(
-                ErrorKind::InvalidArgument,
-                "a copy never carries a format grant",
-            ));
-        }
-        if request.volume.size < request.source.size() {
-            return Err(Error::new(
-                ErrorKind::OutOfRange,
-                format!(
-                    "a copy is at least as large as its source, {}",
-                    request.source.size()
-                ),
-            ));
-        }
-        let original = self.original(&request.source, request.fresh_uuid)?;
-        self.make(request.volume, Some(original))
-    }
-}
-
-#[async_trait]
-impl Snapshots for MemoryBackend {
-    async fn create_snapshot(&self, request: CreateSnapshot) -> Result<Outcome<Snapshot>> {
-        self.array.reachable().await?;
+    fn make_snapshot(&self, request: &CreateSnapshot) -> Result<Outcome<Snapshot>> {
         if let Some(found) = self.found(&request.volume.id, &request.name)? {
             return Ok(Outcome::AlreadySo(found));
         }
@@ -167,10 +141,7 @@ impl Snapshots for MemoryBackend {
             .find(|object| object.id == id && object.state == VolumeState::Ready)
             .ok_or_else(gone)?;
         if volume.record.is_none() || self.is_foreign(volume) {
-            return Err(Error::new(
-                ErrorKind::FailedPrecondition,
-                "the object carries no record of this namespace",
-            ));
+            return Err(no_record());
         }
         let frozen = self.array.frozen();
         let taken = |one: &&Frozen| {
@@ -186,18 +157,91 @@ impl Snapshots for MemoryBackend {
             return Err(Error::new(kind, format!("{why} keeps the name")));
         }
         drop(frozen);
-        let made = self.array.freeze(volume, request.name);
+        let made = self.array.freeze(volume, request.name.clone());
         let snapshot = self.snapshot(&made, volume)?.ok_or_else(gone)?;
         Ok(Outcome::Done(snapshot))
     }
 
+    fn destroy_snapshot(&self, snapshot: &Snapshot) -> Result<Outcome<()>> {
+        let objects = self.array.lock();
+        let mut frozen = self.array.frozen();
+        let found = frozen.get_mut(snapshot.id.object());
+        let Some(found) = found.filter(|one| !one.destroyed) else {
+            return Ok(Outcome::AlreadySo(()));
+        };
+        let volume = objects.values().find(|object| object.id == found.volume);
+        if volume.is_some_and(|volume| volume.record.is_none() || self.is_foreign(volume)) {
+            return Err(no_record());
+        }
+        found.destroyed = true;
+        Ok(Outcome::Done(()))
+    }
+}
+
+/// What a copy begins with.
+pub(super) struct Original {
+    /// The file system that is copied.
+    pub(super) content: Option<Uuid>,
+    /// What is in it.
+    pub(super) data: u64,
+    /// The UUID that it is to get.
+    pub(super) fresh_uuid: Uuid,
+}
+
+fn no_record() -> Error {
+    Error::new(
+        ErrorKind::FailedPrecondition,
+        "the volume carries no record of this namespace",
+    )
+}
+
+/// Whether the request is one for a copy.
+pub(super) fn check_copy(request: &CloneVolume) -> Result<()> {
+    if request.volume.format_grant.is_some() {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            "a copy never carries a format grant",
+        ));
+    }
+    if request.volume.size < request.source.size() {
+        let has = request.source.size();
+        return Err(Error::new(
+            ErrorKind::OutOfRange,
+            format!("a copy is at least as large as its source, {has}"),
+        ));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Clones for MemoryBackend {
+    async fn clone_volume(&self, request: CloneVolume) -> Result<Outcome<Volume>> {
+        check_copy(&request)?;
+        let name = request.volume.name.clone();
+        let nonce = request.volume.nonce;
+        self.make(&name, nonce, self.propose_copy(&request)).await
+    }
+}
+
+#[async_trait]
+impl Snapshots for MemoryBackend {
+    async fn create_snapshot(&self, request: CreateSnapshot) -> Result<Outcome<Snapshot>> {
+        let object = request.volume.object.clone();
+        self.send("snapshot", &object, move |node| {
+            node.make_snapshot(&request)
+        })
+        .await
+    }
+
     async fn get_snapshot(&self, volume: &Volume, name: &SnapshotName) -> Result<Option<Snapshot>> {
-        self.array.reachable().await?;
-        self.found(&volume.id, name)
+        let (id, name) = (volume.id.clone(), name.clone());
+        self.send("get snapshot", &volume.object, move |node| {
+            node.found(&id, &name)
+        })
+        .await
     }
 
     async fn list_snapshots(&self, request: ListSnapshots) -> Result<SnapshotPage> {
-        self.array.reachable().await?;
         let after = match &request.after {
             None => None,
             Some(token) => Some(token.strip_prefix(CONTINUATION).ok_or_else(|| {
@@ -207,7 +251,9 @@ impl Snapshots for MemoryBackend {
                 )
             })?),
         };
-        let mut snapshots = self.usable_snapshots()?;
+        let mut snapshots = self
+            .send("list snapshots", "", Self::usable_snapshots)
+            .await?;
         let wanted = request.volume.as_ref();
         snapshots.retain(|one| wanted.is_none_or(|volume| one.volume == *volume));
         snapshots.retain(|one| after.is_none_or(|after| one.id.object() > after));
@@ -221,21 +267,11 @@ impl Snapshots for MemoryBackend {
     }
 
     async fn delete_snapshot(&self, snapshot: &Snapshot) -> Result<Outcome<()>> {
-        self.array.reachable().await?;
-        let objects = self.array.lock();
-        let mut frozen = self.array.frozen();
-        let found = frozen.get_mut(snapshot.id.object());
-        let Some(found) = found.filter(|one| !one.destroyed) else {
-            return Ok(Outcome::AlreadySo(()));
-        };
-        let volume = objects.values().find(|object| object.id == found.volume);
-        if volume.is_some_and(|volume| volume.record.is_none() || self.is_foreign(volume)) {
-            return Err(Error::new(
-                ErrorKind::FailedPrecondition,
-                "the snapshot's volume carries no record of this namespace",
-            ));
-        }
-        found.destroyed = true;
-        Ok(Outcome::Done(()))
+        let snapshot = snapshot.clone();
+        let object = snapshot.object.clone();
+        self.send("destroy snapshot", &object, move |node| {
+            node.destroy_snapshot(&snapshot)
+        })
+        .await
     }
 }

@@ -4,12 +4,18 @@
 mod array;
 mod attacher;
 mod backend;
+mod claims;
 mod copies;
+mod markers;
 mod page;
+mod publish;
+mod removal;
 mod survey;
 mod trash;
 mod view;
+mod wire;
 
 pub use array::MemoryArray;
 pub use attacher::MemoryAttacher;
 pub use backend::MemoryBackend;
+pub use wire::{ANSWER_LIMIT, ArrayRequest, Fate, Wire};

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::memory::array::{Object, gone};
+use crate::memory::array::{Link, Object, gone};
 use crate::memory::backend::MemoryBackend;
 use crate::memory::page::{self, PAGE, continuation};
 use crate::survey::{
@@ -27,20 +27,33 @@ impl MemoryBackend {
         };
         let volume = VolumeId::new(self.array.id().clone(), object.id.clone())?;
         let recorded = record.and_then(|record| record.holder.as_ref());
-        let connection = |host: &String| Connection {
+        let connection = |link: &Link| Connection {
             volume: volume.clone(),
             name: name.clone(),
             object: object.object.clone(),
-            host: Some(host.clone()),
-            group: None,
-            lun: None,
+            host: (!link.group).then(|| link.host.clone()),
+            group: link.group.then(|| link.host.clone()),
+            lun: Some(link.lun.into()),
             recorded: recorded.map(|(host, nonce)| RecordedHolder {
                 machine: host.clone(),
                 host: host.clone(),
                 nonce: *nonce,
             }),
         };
-        Ok(object.hosts.iter().map(connection).collect())
+        Ok(object.links.iter().map(connection).collect())
+    }
+
+    fn connections_now(&self, asked: Option<&Volume>) -> Result<Vec<Connection>> {
+        let objects = self.array.lock();
+        let there = |volume: &Volume| objects.values().any(|one| one.id == volume.id.object());
+        if !asked.is_none_or(there) {
+            return Err(gone());
+        }
+        let mut connections = Vec::new();
+        for object in objects.values() {
+            connections.extend(self.connections_of(object, asked)?);
+        }
+        Ok(connections)
     }
 }
 
@@ -61,23 +74,11 @@ impl Survey for MemoryBackend {
     }
 
     async fn connections(&self, request: ListConnections) -> Result<ConnectionPage> {
-        self.array.reachable().await?;
         let limit = request.limit.unwrap_or(PAGE).clamp(1, PAGE);
         let after = request.after.as_deref().map(continuation).transpose()?;
-        let asked = request.volume.as_ref();
-        let objects = self.array.lock();
-        if let Some(asked) = asked
-            && !objects
-                .values()
-                .any(|object| object.id == asked.id.object())
-        {
-            return Err(gone());
-        }
-        let mut connections = Vec::new();
-        for object in objects.values() {
-            connections.extend(self.connections_of(object, asked)?);
-        }
-        drop(objects);
+        let asked = request.volume.clone();
+        let read = move |node: &Self| node.connections_now(asked.as_ref());
+        let mut connections = self.send("list connections", "", read).await?;
         connections.retain(|one| after.is_none_or(|after| place(one).as_str() > after));
         connections.sort_by_key(place);
         let more = connections.len() > limit;

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::memory::array::{Object, gone};
 use crate::memory::backend::MemoryBackend;
 use crate::memory::page::{PAGE, continuation, next_page};
-use crate::memory::view::{RULES, tentative_prefix};
+use crate::memory::view::{RULES, is_waiting};
 use crate::name::{VolumeName, is_reserved, object_names};
 use crate::outcome::Outcome;
 use crate::trash::{ListTrash, RecoverVolume, Trash, TrashPage, TrashedVolume};
@@ -17,10 +17,8 @@ impl MemoryBackend {
     fn is_trash(&self, object: &Object) -> bool {
         let record = object.record.as_ref();
         let ours = record.is_some_and(|record| record.namespace == self.namespace.as_str());
-        let tentative = object
-            .object
-            .starts_with(&tentative_prefix(&self.namespace));
-        ours && !tentative && object.state != VolumeState::Ready
+        let waiting = is_waiting(&self.namespace, &object.object);
+        ours && !waiting && object.state != VolumeState::Ready
     }
 
     /// One step on this array: the object gets its name and its state, or nothing happens.
@@ -113,19 +111,19 @@ fn taken(name: &VolumeName, object: &str) -> Error {
 #[async_trait]
 impl Trash for MemoryBackend {
     async fn list_trash(&self, request: ListTrash) -> Result<TrashPage> {
-        self.array.reachable().await?;
         let limit = request.limit.unwrap_or(PAGE).clamp(1, PAGE);
         let after = request.after.as_deref().map(continuation).transpose()?;
-        let objects = self.array.lock();
-        let trashed = objects.values().filter(|object| self.is_trash(object));
-        let trashed = trashed.filter_map(|object| {
-            let name = &object.record.as_ref()?.name;
-            self.volume(object, name).ok()
-        });
-        let mut volumes: Vec<Volume> = trashed
-            .filter(|volume| after.is_none_or(|after| volume.id.object() > after))
-            .collect();
-        drop(objects);
+        let trashed = |node: &Self| {
+            let objects = node.array.lock();
+            let trashed = objects.values().filter(|object| node.is_trash(object));
+            let trashed = trashed.filter_map(|object| {
+                let name = &object.record.as_ref()?.name;
+                node.volume(object, name).ok()
+            });
+            Ok(trashed.collect::<Vec<Volume>>())
+        };
+        let mut volumes = self.send("list trash", "", trashed).await?;
+        volumes.retain(|volume| after.is_none_or(|after| volume.id.object() > after));
         let next = next_page(&mut volumes, limit);
         let volumes = volumes.into_iter().map(|volume| TrashedVolume {
             volume,
@@ -140,7 +138,8 @@ impl Trash for MemoryBackend {
     }
 
     async fn recover(&self, request: RecoverVolume) -> Result<Outcome<Volume>> {
-        self.array.reachable().await?;
-        self.take_back(&request)
+        let object = request.volume.object().to_owned();
+        self.send("recover", &object, move |node| node.take_back(&request))
+            .await
     }
 }

@@ -1,17 +1,11 @@
 //! What a namespace sees of the array's objects: whose each one is, which has a name, how it is
-//! told as a volume, and how one gets its name or is let go. The calls that answer with it are in
-//! `backend`; the objects themselves are in `array`.
+//! told as a volume. The calls that answer with it are in `backend`; the objects themselves are in
+//! `array`.
 
-use uuid::Uuid;
-
-use crate::backend::{Backend, CreateVolume};
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::array::{Object, Record, gone};
-use crate::memory::backend::{LIMITS, MemoryBackend};
-use crate::name::{
-    NameRules, Namespace, VolumeName, is_reserved, object_names, plain_name, tentative_name,
-};
-use crate::outcome::Outcome;
+use crate::memory::array::Object;
+use crate::memory::backend::MemoryBackend;
+use crate::name::{NameRules, Namespace, VolumeName, is_reserved, plain_name};
 use crate::volume::{DeviceIdentity, Ownership, Volume, VolumeId, VolumeState};
 
 /// As a FlashArray's.
@@ -20,14 +14,6 @@ pub(super) const RULES: NameRules = NameRules {
     allowed: |c| c.is_ascii_alphanumeric() || c == '-' || c == '_',
     case_insensitive: true,
 };
-
-/// What a copy begins with.
-pub(super) struct Original {
-    /// The file system that is copied.
-    pub(super) content: Option<Uuid>,
-    /// The UUID that it is to get.
-    pub(super) fresh_uuid: Uuid,
-}
 
 impl MemoryBackend {
     pub(super) fn volume(&self, object: &Object, name: &VolumeName) -> Result<Volume> {
@@ -47,7 +33,7 @@ impl MemoryBackend {
             limits: object.limits,
             holder: record
                 .and_then(|record| record.holder.as_ref())
-                .filter(|_| !object.hosts.is_empty())
+                .filter(|_| !object.links.is_empty())
                 .map(|(host, _)| host.clone()),
             attributes: record
                 .map(|record| record.attributes.clone())
@@ -67,9 +53,7 @@ impl MemoryBackend {
             Some(record) => {
                 record.namespace == self.namespace.as_str()
                     && record.name == *name
-                    && !object
-                        .object
-                        .starts_with(&tentative_prefix(&self.namespace))
+                    && !is_waiting(&self.namespace, &object.object)
             }
             None => plain_name(&self.namespace, &object.object).as_ref() == Some(name),
         }
@@ -101,56 +85,6 @@ impl MemoryBackend {
         }
     }
 
-    /// Makes a volume, blank or as a copy of `original`.
-    pub(super) fn make(
-        &self,
-        request: CreateVolume,
-        original: Option<Original>,
-    ) -> Result<Outcome<Volume>> {
-        let size = self.capabilities().round(request.size)?;
-        LIMITS.check(&request.limits)?;
-        let tentative = tentative_name(&self.namespace, &request.name, request.nonce);
-        let record = Record {
-            namespace: self.namespace.as_str().to_owned(),
-            name: request.name.clone(),
-            filesystem: request.filesystem,
-            format_grant: request.format_grant,
-            holder: None,
-            fresh_uuid: original.as_ref().map(|original| original.fresh_uuid),
-            attributes: request.attributes,
-        };
-        if let Some(existing) = self.by_name(&request.name)? {
-            return Ok(Outcome::AlreadySo(existing));
-        }
-        let made = self.array.insert(&tentative, size, Some(record))?;
-        self.array.change(&made.id, |object| {
-            object.limits = request.limits;
-            object.content = original.and_then(|original| original.content);
-            Ok(())
-        })?;
-        self.commit(&made.id, &request.name, &tentative)
-    }
-
-    /// Gives the volume its name, or finds who has it.
-    fn commit(&self, id: &str, name: &VolumeName, tentative: &str) -> Result<Outcome<Volume>> {
-        let names = object_names(&self.namespace, name, &RULES);
-        for object in names.iter() {
-            if self.array.rename(id, object, VolumeState::Ready).is_ok() {
-                let volume = self.by_name(name)?.ok_or_else(gone)?;
-                return Ok(Outcome::Done(volume));
-            }
-            if let Some(existing) = self.by_name(name)? {
-                self.array.rename(id, tentative, VolumeState::Destroyed)?;
-                return Ok(Outcome::AlreadySo(existing));
-            }
-        }
-        self.array.rename(id, tentative, VolumeState::Destroyed)?;
-        Err(Error::new(
-            ErrorKind::AlreadyExists,
-            "the array has other objects under this name",
-        ))
-    }
-
     /// Whether another namespace's record says that the object is not ours to touch.
     pub(super) fn is_foreign(&self, object: &Object) -> bool {
         let record = object.record.as_ref();
@@ -172,13 +106,7 @@ impl MemoryBackend {
                 format!("the volume has a snapshot, {}", found.name),
             ));
         }
-        match object.hosts.first() {
-            Some(host) => Err(Error::new(
-                ErrorKind::FailedPrecondition,
-                format!("the volume is connected to host {host}"),
-            )),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     pub(super) fn by_id(&self, id: &VolumeId) -> Result<Option<Volume>> {
@@ -202,8 +130,11 @@ impl MemoryBackend {
     }
 }
 
-pub(super) fn tentative_prefix(namespace: &Namespace) -> String {
-    format!("{}-fl-new-", namespace.as_str())
+/// Whether the object is none of the namespace's volumes yet: made or renamed for a claim that is
+/// not decided.
+pub(super) fn is_waiting(namespace: &Namespace, object: &str) -> bool {
+    let rest = object.strip_prefix(namespace.as_str());
+    rest.is_some_and(|rest| rest.starts_with("-fl-new-") || rest.starts_with("-fl-in-"))
 }
 
 pub(super) fn identity(object: &Object) -> DeviceIdentity {

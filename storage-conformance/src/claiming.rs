@@ -33,6 +33,11 @@ impl Claims for Retrying {
         self.repeat(|| claims.propose_import(request)).await
     }
 
+    async fn find_object(&self, object: &str) -> Result<Option<String>> {
+        let claims = self.inner().claims().ok_or_else(absent)?;
+        self.repeat(|| claims.find_object(object)).await
+    }
+
     async fn mark(&self, name: &VolumeName, nonce: ClaimNonce) -> Result<Marker> {
         let claims = self.inner().claims().ok_or_else(absent)?;
         self.repeat(|| claims.mark(name, nonce)).await
@@ -99,6 +104,11 @@ impl Claims for Faulty {
     async fn propose_import(&self, request: &ImportVolume) -> Result<Tentative> {
         let claims = self.inner().claims().ok_or_else(absent)?;
         self.dice.call(claims.propose_import(request)).await
+    }
+
+    async fn find_object(&self, object: &str) -> Result<Option<String>> {
+        let claims = self.inner().claims().ok_or_else(absent)?;
+        self.dice.call(claims.find_object(object)).await
     }
 
     async fn mark(&self, name: &VolumeName, nonce: ClaimNonce) -> Result<Marker> {

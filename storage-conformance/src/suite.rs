@@ -118,6 +118,7 @@ macro_rules! backend_suite {
                 anybody_commits,
                 a_taken_name_is_told,
                 what_was_given_up_is_gone,
+                what_was_given_up_cannot_wait_again,
                 a_committed_volume_is_not_given_up,
                 a_proposed_copy_has_its_sources_data,
                 an_imported_volume_keeps_its_data,
@@ -132,7 +133,7 @@ macro_rules! backend_suite {
             strays {
                 what_is_left_over_is_seen_and_swept,
                 a_late_sweep_spares_what_was_committed,
-                an_import_is_never_swept,
+                an_import_is_given_its_name_back_by_a_sweep,
                 a_half_removed_volume_is_swept,
                 a_half_removed_volume_in_use_is_not_swept,
             }

@@ -2,10 +2,12 @@
 //! find is in `view`, how they get to the array in `wire`, and those of several steps in `claims`,
 //! `publish` and `removal`.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use crate::access::{Access, Protocol};
 use crate::backend::{
@@ -18,8 +20,8 @@ use crate::clone::Clones;
 use crate::error::{Error, ErrorKind, Result};
 use crate::label::Labels;
 use crate::limits::LimitRanges;
-use crate::memory::array::{MemoryArray, gone};
-use crate::memory::page::{PAGE, continuation, next_page};
+use crate::memory::array::{MemoryArray, Object, gone};
+use crate::memory::page::{self, PAGE, continuation};
 use crate::memory::wire::{Direct, Wire};
 use crate::name::{Namespace, is_reserved};
 use crate::outcome::Outcome;
@@ -45,6 +47,8 @@ pub struct MemoryBackend {
     pub(super) array: Arc<MemoryArray>,
     pub(super) namespace: Namespace,
     pub(super) wire: Arc<dyn Wire>,
+    /// Numbers that a request without answer may yet connect something under, and since when.
+    pub(super) unanswered: Arc<Mutex<BTreeMap<u16, Instant>>>,
     labels: Arc<Labels>,
 }
 
@@ -57,6 +61,7 @@ impl MemoryBackend {
             array,
             namespace,
             wire: Arc::new(Direct),
+            unanswered: Arc::default(),
             labels: Arc::new(labels),
         }
     }
@@ -75,19 +80,21 @@ impl MemoryBackend {
         self
     }
 
-    fn recorded_volumes(&self) -> Vec<Volume> {
-        let objects = self.array.lock();
-        let usable = objects
-            .values()
-            .filter(|object| object.state == VolumeState::Ready)
-            .filter(|object| !is_reserved(&self.namespace, &object.object));
-        let volumes = usable.filter_map(|object| {
-            let record = object.record.as_ref()?;
-            let ours = record.namespace == self.namespace.as_str();
-            ours.then(|| self.volume(object, &record.name).ok())
-                .flatten()
-        });
-        volumes.collect()
+    fn objects_by_id(&self) -> Vec<Object> {
+        let mut objects: Vec<Object> = self.array.lock().values().cloned().collect();
+        objects.sort_by(|one, two| one.id.cmp(&two.id));
+        objects
+    }
+
+    /// The object as a volume of a listing, if it is one.
+    fn recorded_volume(&self, object: &Object) -> Option<Volume> {
+        let record = object.record.as_ref()?;
+        let usable = object.state == VolumeState::Ready
+            && record.namespace == self.namespace.as_str()
+            && !is_reserved(&self.namespace, &object.object);
+        usable
+            .then(|| self.volume(object, &record.name).ok())
+            .flatten()
     }
 
     /// Bytes that hosts could fill: what the array keeps of claims has none.
@@ -98,6 +105,12 @@ impl MemoryBackend {
             sum.saturating_add(object.size.bytes())
         })
     }
+}
+
+/// Whether a listing tells the object's name; arrays compare names without case.
+fn bears_a_name(object: &str, prefix: &str) -> bool {
+    let start = object.get(..prefix.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 impl fmt::Display for MemoryBackend {
@@ -154,17 +167,35 @@ impl Backend for MemoryBackend {
     async fn list(&self, request: ListVolumes) -> Result<VolumePage> {
         let limit = request.limit.unwrap_or(PAGE).clamp(1, PAGE);
         let after = request.after.as_deref().map(continuation).transpose()?;
-        let mut volumes = self
-            .send("list", "", |node| Ok(node.recorded_volumes()))
+        let (listed, prefix) = (self.clone(), format!("{}-", self.namespace));
+        let objects = self
+            .send("list", "", move |node| Ok(node.objects_by_id()))
             .await?;
-        volumes.retain(|volume| after.is_none_or(|after| volume.id.object() > after));
-        let next = next_page(&mut volumes, limit);
-        Ok(VolumePage {
-            objects: None,
-            volumes,
-            next,
+        let mut page = VolumePage {
+            objects: Some(Vec::new()),
             calls: 1,
-        })
+            ..VolumePage::default()
+        };
+        let mut last: Option<String> = None;
+        for object in objects {
+            if after.is_some_and(|after| object.id.as_str() <= after) {
+                continue;
+            }
+            if let Some(volume) = listed.recorded_volume(&object) {
+                if page.volumes.len() == limit {
+                    page.next = last.as_deref().map(page::after);
+                    return Ok(page);
+                }
+                page.volumes.push(volume);
+            }
+            if bears_a_name(&object.object, &prefix)
+                && let Some(names) = page.objects.as_mut()
+            {
+                names.push(object.object);
+            }
+            last = Some(object.id);
+        }
+        Ok(page)
     }
 
     async fn expand(&self, request: ExpandVolume) -> Result<Outcome<Volume>> {

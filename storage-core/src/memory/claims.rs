@@ -277,8 +277,8 @@ pub(super) fn nothing_sent(error: Error) -> Error {
 
 fn given_up() -> Error {
     Error::new(
-        ErrorKind::Busy,
-        "this attempt was given up before; take another nonce",
+        ErrorKind::AlreadyExists,
+        "a destroyed object has this attempt's waiting name",
     )
 }
 
@@ -315,6 +315,18 @@ impl Claims for MemoryBackend {
         let request = request.clone();
         self.send("propose import", &object, move |node| {
             node.set_aside(&request)
+        })
+        .await
+    }
+
+    async fn find_object(&self, object: &str) -> Result<Option<String>> {
+        let wanted = object.to_owned();
+        self.send("find object", object, move |node| {
+            let objects = node.array.lock();
+            let found = objects.get(&wanted.to_ascii_lowercase());
+            let alive = found.filter(|found| found.state != VolumeState::Destroyed);
+            let exact = alive.filter(|found| found.object == wanted);
+            Ok(exact.map(|found| found.id.clone()))
         })
         .await
     }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::claim::{ClaimNonce, Marker, Stray, StrayKind};
+use crate::claim::{ClaimNonce, Claims, Marker, Stray, StrayKind};
 use crate::error::{ErrorKind, Result};
 use crate::fleet_record::FleetRecord;
 use crate::memory::array::{Object, gone};
 use crate::memory::backend::MemoryBackend;
-use crate::name::{VolumeName, is_reserved, marker_name};
+use crate::name::{VolumeName, is_reserved, marker_name, retired_name};
 use crate::outcome::Outcome;
 use crate::size::Size;
 use crate::volume::{VolumeId, VolumeState};
@@ -32,6 +32,11 @@ fn marker_nonce(size: Size) -> Option<ClaimNonce> {
     ClaimNonce::from_bits(more / MARKER_STEP)
 }
 
+/// The attempt that a waiting name ends with.
+fn nonce_at_end(name: &str) -> Option<ClaimNonce> {
+    name.rsplit('-').next()?.parse().ok()
+}
+
 impl MemoryBackend {
     /// The name's marker. A destroyed one has the name still, so it is the array's vote still.
     pub(super) fn marker_in(
@@ -44,7 +49,13 @@ impl MemoryBackend {
         Some(Marker {
             object: found.id.clone(),
             nonce: marker_nonce(found.size)?,
+            age: self.age(found),
         })
+    }
+
+    /// By the array's own clock.
+    fn age(&self, object: &Object) -> Duration {
+        Duration::from_millis(self.array.now_ms().saturating_sub(object.created_ms))
     }
 
     pub(super) fn put_marker(&self, name: &VolumeName, nonce: ClaimNonce) -> Result<Marker> {
@@ -86,8 +97,7 @@ impl MemoryBackend {
         if !is_marker {
             return Ok(None);
         }
-        // An id is never given twice.
-        let aside = format!("{gone_names}{id}");
+        let aside = retired_name(&self.namespace, self.array.nonce());
         self.array.rename(id, &aside, state)?;
         Ok(Some(aside))
     }
@@ -109,7 +119,6 @@ impl MemoryBackend {
     }
 
     pub(super) fn strays_now(&self) -> Vec<Stray> {
-        let now = self.array.now_ms();
         let objects = self.array.lock();
         let alive = objects
             .values()
@@ -119,7 +128,7 @@ impl MemoryBackend {
                 object: object.id.clone(),
                 object_name: object.object.clone(),
                 kind: self.stray_kind(object)?,
-                age: Duration::from_millis(now.saturating_sub(object.created_ms)),
+                age: self.age(object),
             })
         });
         strays.take(STRAYS_MAX).collect()
@@ -133,10 +142,8 @@ impl MemoryBackend {
         let (what, rest) = rest.strip_prefix("-fl-")?.split_once('-')?;
         match what {
             "claim" => marker_nonce(object.size).map(StrayKind::Marker),
-            "new" => {
-                let nonce = rest.rsplit('-').next()?;
-                nonce.parse().ok().map(StrayKind::Tentative)
-            }
+            "new" => nonce_at_end(rest).map(StrayKind::Tentative),
+            "in" => nonce_at_end(rest).map(StrayKind::Imported),
             "gone" => Some(StrayKind::Retired),
             "trash" => Some(StrayKind::Trash),
             _ => None,
@@ -146,14 +153,26 @@ impl MemoryBackend {
     pub(super) async fn sweep_one(&self, stray: &Stray) -> Result<Outcome<()>> {
         match stray.kind {
             StrayKind::Marker(nonce) => {
-                let object = stray.object.clone();
-                self.retire_marker(&Marker { object, nonce }).await
+                let (object, age) = (stray.object.clone(), stray.age);
+                self.retire_marker(&Marker { object, nonce, age }).await
             }
+            StrayKind::Imported(nonce) => self.sweep_import(stray, nonce).await,
             // By their names, which no other object ever has: one that was committed is spared.
             StrayKind::Tentative(_) | StrayKind::Retired => {
                 self.destroy_named(stray.object_name.clone()).await
             }
             StrayKind::Trash => self.sweep_trash(stray).await,
+        }
+    }
+
+    async fn sweep_import(&self, stray: &Stray, nonce: ClaimNonce) -> Result<Outcome<()>> {
+        let id = VolumeId::new(self.array.id().clone(), stray.object.clone())?;
+        let found = self
+            .send("look", &stray.object_name, move |node| node.by_id(&id))
+            .await?;
+        match found {
+            Some(volume) => self.withdraw(&volume.name, nonce).await,
+            None => Ok(Outcome::AlreadySo(())),
         }
     }
 
@@ -187,7 +206,7 @@ impl MemoryBackend {
     }
 
     pub(super) fn put_record(&self, record: &FleetRecord) -> Result<FleetRecord> {
-        let object = format!("fl-fleet-{}", record.epoch);
+        let object = FleetRecord::object_name(record.epoch);
         match self
             .array
             .insert(&object, Size::from_bytes(MARKER_SIZE), None)
@@ -205,7 +224,7 @@ impl MemoryBackend {
     }
 
     pub(super) fn drop_record(&self, record: &FleetRecord) -> Result<Outcome<()>> {
-        let object = format!("fl-fleet-{}", record.epoch);
+        let object = FleetRecord::object_name(record.epoch);
         let found = {
             let objects = self.array.lock();
             let found = objects.get(&object);
@@ -218,7 +237,7 @@ impl MemoryBackend {
         let Some(id) = found else {
             return Ok(Outcome::AlreadySo(()));
         };
-        let aside = format!("fl-fleet-gone-{id}");
+        let aside = format!("{}gone-{id}", FleetRecord::OBJECT_PREFIX);
         self.array.rename(&id, &aside, VolumeState::Destroyed)?;
         Ok(Outcome::Done(()))
     }

@@ -1,5 +1,10 @@
 //! Publish and unpublish of the reference backend, F1 to F6 step by step, each one request.
 
+use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::access::{Access, AccessPath, Grant};
@@ -14,6 +19,9 @@ use crate::volume::{Volume, VolumeId, VolumeState};
 
 /// As SCSI over iSCSI has them; 0 is every target's own.
 const LUNS: std::ops::RangeInclusive<u16> = 1..=4095;
+
+/// How late a request may still be executed.
+const LATE_MAX: Duration = Duration::from_secs(600);
 
 /// How often a publish that meets another one starts again.
 const ROUNDS_MAX: usize = 4;
@@ -30,6 +38,7 @@ pub(super) fn is_ours(link: &Link) -> bool {
 struct Holders {
     links: Vec<Link>,
     holder: Option<(String, Uuid)>,
+    volume: VolumeId,
     object: Object,
 }
 
@@ -66,9 +75,10 @@ impl MemoryBackend {
         &self,
         request: &PublishVolume,
     ) -> Result<Outcome<Access>> {
+        let mut victims = None;
         let mut met = None;
         for _ in 0..ROUNDS_MAX {
-            match self.publish_round(request).await? {
+            match self.publish_round(request, &mut victims).await? {
                 Round::Published(outcome) => {
                     self.array.publish_answer()?;
                     return Ok(outcome);
@@ -79,13 +89,17 @@ impl MemoryBackend {
         Err(met.unwrap_or_else(gone))
     }
 
-    async fn publish_round(&self, request: &PublishVolume) -> Result<Round> {
+    async fn publish_round(
+        &self,
+        request: &PublishVolume,
+        victims: &mut Option<Vec<String>>,
+    ) -> Result<Round> {
         let host = request.host.object_name();
         let volume = &request.volume;
         // F1
         let before = self.holders(volume).await.map_err(nothing_sent)?;
         if let Some(nonce) = before.granted(&host) {
-            let access = self.access(volume, &host, nonce, &before)?;
+            let access = access(self.array.name(), &host, nonce, &before)?;
             return Ok(Round::Published(Outcome::AlreadySo(access)));
         }
         if let Some(link) = before.foreign() {
@@ -95,46 +109,45 @@ impl MemoryBackend {
                 "{what} {who}, which is not ours to shut out"
             )));
         }
-        // F2
-        let victims = before.others(&host);
-        if let Some(victim) = victims.first() {
-            match &request.preemption {
-                Preemption::ShutOut(permit) if permit.stands() => {}
-                Preemption::ShutOut(_) => {
-                    return Err(held(&format!(
-                        "host {victim}, and whoever asked for it to be shut out has gone"
-                    )));
-                }
-                Preemption::Refuse => return Err(held(&format!("host {victim}"))),
+        // Those of the first look, whatever comes later.
+        let victims = victims.get_or_insert_with(|| before.others(&host));
+        let others = before.others(&host);
+        if let Some(holder) = others.first() {
+            if let Some(newcomer) = others.iter().find(|other| !victims.contains(other)) {
+                return Err(met(newcomer));
             }
-            // F3
-            self.shut_out(volume, &victims).await?;
-            // F4
-            let now = self.holders(volume).await?;
-            if let Some(other) = now.others(&host).first() {
-                return Err(met(other));
-            }
+            self.shut_out(request, holder, &others).await?;
         }
         // F5
         let connected = before.links.iter().any(|link| link.host == host);
         if !connected {
             self.connect(request, &host).await?;
         }
-        // F6
+        self.see_alone(request, &host, connected).await
+    }
+
+    /// F6, and the record of it.
+    async fn see_alone(
+        &self,
+        request: &PublishVolume,
+        host: &str,
+        connected: bool,
+    ) -> Result<Round> {
+        let volume = &request.volume;
         let after = match self.holders(volume).await {
             Ok(after) => after,
             Err(error) => {
                 if error.kind() == ErrorKind::NotFound && !connected {
-                    self.undo_by_name(volume, &host).await?;
-                    self.disconnect(&volume.id, &volume.object, &host).await?;
+                    self.undo_by_name(volume, host).await?;
+                    self.disconnect(&volume.id, &volume.object, host).await?;
                 }
                 return Err(error);
             }
         };
-        if let Some(other) = after.others(&host).first() {
-            self.disconnect(&volume.id, &volume.object, &host).await?;
+        if let Some(other) = after.others(host).first() {
+            self.disconnect(&volume.id, &volume.object, host).await?;
             // The one with the higher name gives way, so that not both do.
-            return if host > *other {
+            return if host > other.as_str() {
                 Err(met(other))
             } else {
                 Ok(Round::Again(met(other)))
@@ -143,13 +156,47 @@ impl MemoryBackend {
         if after.links.is_empty() {
             return Err(Error::new(
                 ErrorKind::Busy,
-                "another host was given the volume meanwhile",
+                "this host was shut out while it was given the volume",
             ));
         }
         let nonce = self.array.nonce();
-        self.tag_holder(volume, &host, nonce).await?;
-        let access = self.access(volume, &host, nonce, &after)?;
+        self.tag_holder(volume, host, nonce).await?;
+        let access = access(self.array.name(), host, nonce, &after)?;
         Ok(Round::Published(Outcome::Done(access)))
+    }
+
+    /// F2 to F4.
+    async fn shut_out(
+        &self,
+        request: &PublishVolume,
+        holder: &str,
+        victims: &[String],
+    ) -> Result<()> {
+        let volume = &request.volume;
+        match &request.preemption {
+            Preemption::ShutOut(permit) if permit.stands() => {}
+            Preemption::ShutOut(_) => {
+                return Err(held(&format!(
+                    "host {holder}, and whoever asked for it to be shut out has gone"
+                )));
+            }
+            Preemption::Refuse => return Err(held(&format!("host {holder}"))),
+        }
+        match self.take_away(volume, victims).await {
+            // What was executed is seen by the look that follows.
+            Err(error) if error.kind() == ErrorKind::Timeout => {}
+            result => result?,
+        }
+        let now = self.holders(volume).await?;
+        let host = request.host.object_name();
+        match now.others(&host).first() {
+            None => Ok(()),
+            Some(other) if victims.contains(other) => Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("host {other} could not be shut out"),
+            )),
+            Some(other) => Err(met(other)),
+        }
     }
 
     /// Who has the volume, if the name that connections are made by still is this volume's.
@@ -167,57 +214,89 @@ impl MemoryBackend {
             Ok(Holders {
                 links: object.links.clone(),
                 holder: record.and_then(|record| record.holder.clone()),
+                volume: volume.id.clone(),
                 object: object.clone(),
             })
         })
         .await
     }
 
-    async fn shut_out(&self, volume: &Volume, victims: &[String]) -> Result<()> {
-        let (object, victims) = (volume.object.clone(), victims.to_vec());
+    async fn take_away(&self, volume: &Volume, victims: &[String]) -> Result<()> {
+        let (id, victims) = (volume.id.object().to_owned(), victims.to_vec());
         self.send("shut out", &volume.object, move |node| {
-            let mut objects = node.array.lock();
-            let found = objects.get_mut(&object.to_ascii_lowercase());
-            let links = &mut found.ok_or_else(gone)?.links;
-            links.retain(|link| !victims.contains(&link.host));
-            Ok(())
+            node.array.change(&id, |object| {
+                object.links.retain(|link| !victims.contains(&link.host));
+                Ok(())
+            })
         })
         .await
     }
 
+    /// Under the lowest number that is free: one that was just given back is given again, as
+    /// arrays do. A request that has no answer is not repeated, and its number is not used again
+    /// while it may be executed.
     async fn connect(&self, request: &PublishVolume, host: &str) -> Result<()> {
-        let (object, host) = (request.volume.object.clone(), host.to_owned());
-        let avoid = request.avoid_luns.clone();
-        self.send("connect", &request.volume.object, move |node| {
+        let volume = &request.volume;
+        for lun in LUNS {
+            if request.avoid_luns.contains(&lun) || self.is_unanswered(lun) {
+                continue;
+            }
+            match self.connect_under(volume, host, lun).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) if error.kind() == ErrorKind::Timeout => {
+                    self.unanswered_now().insert(lun, Instant::now());
+                    let undone = self.disconnect(&volume.id, &volume.object, host).await;
+                    return Err(match undone {
+                        Ok(_) => error,
+                        Err(undo) => error.with_context("undo", undo.to_string()),
+                    });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::new(
+            ErrorKind::ResourceExhausted,
+            "no logical unit number is free on this host",
+        ))
+    }
+
+    fn unanswered_now(&self) -> MutexGuard<'_, BTreeMap<u16, Instant>> {
+        self.unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_unanswered(&self, lun: u16) -> bool {
+        let mut unanswered = self.unanswered_now();
+        unanswered.retain(|_, since| since.elapsed() < LATE_MAX);
+        unanswered.contains_key(&lun)
+    }
+
+    /// Whether the number was free on the host.
+    async fn connect_under(&self, volume: &Volume, host: &str, lun: u16) -> Result<bool> {
+        let (object, host) = (volume.object.clone(), host.to_owned());
+        self.send("connect", &volume.object, move |node| {
             let (serial, _id) = node.array.next_id();
             let mut objects = node.array.lock();
-            let links = objects.values().flat_map(|object| &object.links);
-            let taken: Vec<u16> = links
-                .filter(|link| link.host == host)
-                .map(|link| link.lun)
-                .collect();
+            let mut links = objects.values().flat_map(|object| &object.links);
+            let taken = links.any(|link| link.host == host && link.lun == lun);
             let found = objects.get_mut(&object.to_ascii_lowercase());
             let found = found
                 .filter(|found| found.state == VolumeState::Ready)
                 .ok_or_else(gone)?;
             if found.link(&host).is_some() {
-                return Ok(());
+                return Ok(true);
             }
-            // The lowest: a number that was just given back is given again, as arrays do.
-            let lun = LUNS
-                .into_iter()
-                .find(|lun| !taken.contains(lun) && !avoid.contains(lun))
-                .ok_or_else(|| {
-                    let what = "no logical unit number is free on this host";
-                    Error::new(ErrorKind::ResourceExhausted, what)
-                })?;
-            found.links.push(Link {
-                host: host.clone(),
-                group: false,
-                lun,
-                serial,
-            });
-            Ok(())
+            if !taken {
+                found.links.push(Link {
+                    host: host.clone(),
+                    group: false,
+                    lun,
+                    serial,
+                });
+            }
+            Ok(!taken)
         })
         .await
     }
@@ -270,24 +349,6 @@ impl MemoryBackend {
         .await
     }
 
-    fn access(&self, volume: &Volume, host: &str, nonce: Uuid, now: &Holders) -> Result<Access> {
-        let link = now.object.link(host).ok_or_else(gone)?;
-        let record = now.object.record.as_ref();
-        Ok(Access {
-            volume: volume.id.clone(),
-            path: AccessPath::Loop {
-                file: format!("/memory/{}/{host}/{}", self.array.name(), link.lun).into(),
-            },
-            identity: identity(&now.object),
-            size: now.object.size,
-            grant: Grant {
-                nonce,
-                host: host.to_owned(),
-            },
-            format_grant: record.and_then(|record| record.format_grant.clone()),
-        })
-    }
-
     pub(super) async fn unpublish_now(&self, request: &UnpublishVolume) -> Result<Outcome<()>> {
         let host = request.host.object_name();
         let removed = self
@@ -318,6 +379,24 @@ impl MemoryBackend {
         })
         .await
     }
+}
+
+fn access(array: &str, host: &str, nonce: Uuid, now: &Holders) -> Result<Access> {
+    let link = now.object.link(host).ok_or_else(gone)?;
+    let record = now.object.record.as_ref();
+    Ok(Access {
+        volume: now.volume.clone(),
+        path: AccessPath::Loop {
+            file: format!("/memory/{array}/{host}/{}", link.lun).into(),
+        },
+        identity: identity(&now.object),
+        size: now.object.size,
+        grant: Grant {
+            nonce,
+            host: host.to_owned(),
+        },
+        format_grant: record.and_then(|record| record.format_grant.clone()),
+    })
 }
 
 fn held(by: &str) -> Error {

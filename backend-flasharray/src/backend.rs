@@ -4,14 +4,15 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use storage_core::{
-    Access, ArrayId, ArrayIdentity, Backend, Capabilities, Clones, ConnectionPage, CreateVolume,
-    DeleteVolume, Error, ErrorKind, ExpandVolume, Labels, LimitRanges, ListConnections, ListTrash,
-    ListVolumes, Namespace, Outcome, Publication, PublishVolume, RecoverVolume, Result, Size,
-    Snapshots, Survey, Telemetry, Trash, TrashPage, UnpublishVolume, Volume, VolumeId, VolumeKey,
-    VolumePage,
+    Access, ArrayId, ArrayIdentity, Backend, Capabilities, Claims, Clones, ConnectionPage,
+    CreateVolume, DeleteVolume, Error, ErrorKind, ExpandVolume, Labels, LimitRanges,
+    ListConnections, ListTrash, ListVolumes, Namespace, Outcome, Publication, PublishVolume,
+    RecoverVolume, Result, Size, Snapshots, Survey, Telemetry, Trash, TrashPage, UnpublishVolume,
+    Volume, VolumeId, VolumeKey, VolumePage,
 };
 use storage_http::{Calls, Client, ClientConfig};
 use tokio::sync::Mutex;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::access::Way;
 use crate::api::{Api, WirePort};
+use crate::claim::Waiting;
 use crate::config::FlashArrayConfig;
 use crate::error::{Failure, Refusal};
 use crate::name::quoted;
@@ -37,6 +39,9 @@ pub(crate) const LIMITS: LimitRanges = LimitRanges {
     bandwidth: 1_048_576..=549_755_813_888,
 };
 
+/// How long cleaning up may take beyond the operation's own deadline.
+pub(crate) const CLEAN_UP: Duration = Duration::from_secs(10);
+
 /// Host objects by array id and machine: read once. By array, so that another one behind the same
 /// address does not inherit them.
 pub(crate) type KnownHosts = HashMap<(String, String), String>;
@@ -48,13 +53,14 @@ pub(crate) type KnownPorts = HashMap<String, Arc<[WirePort]>>;
 pub struct FlashArray {
     endpoint: String,
     labels: Labels,
-    operation: std::time::Duration,
+    operation: Duration,
     client: Client,
     pub(crate) identity: Arc<IdentityCell>,
     pub(crate) namespace: Namespace,
     pub(crate) way: Way,
     pub(crate) hosts: Mutex<KnownHosts>,
     pub(crate) ports: Mutex<KnownPorts>,
+    pub(crate) waiting: Waiting,
 }
 
 impl FlashArray {
@@ -82,6 +88,7 @@ impl FlashArray {
             way,
             hosts: Mutex::default(),
             ports: Mutex::default(),
+            waiting: Waiting::default(),
         })
     }
 
@@ -166,7 +173,7 @@ impl FlashArray {
 
     async fn withdraw(&self, volume: &Volume) -> Result<Outcome<()>> {
         let api = self.api_for(&volume.id).await?;
-        match api.remove_tag(volume.id.object(), FORMAT_GRANT).await {
+        match api.remove_tags(volume.id.object(), &[FORMAT_GRANT]).await {
             Ok(()) => Ok(Outcome::Done(())),
             // A volume that is gone or on its way out permits nothing any more.
             Err(failure)
@@ -259,7 +266,7 @@ impl Backend for FlashArray {
     }
 
     async fn create(&self, request: CreateVolume) -> Result<Outcome<Volume>> {
-        let result = self.create_volume(request).await;
+        let result = self.create_volume(&request).await;
         result.map_err(|error| self.named(error, "create volume"))
     }
 
@@ -330,6 +337,10 @@ impl Backend for FlashArray {
     }
 
     fn survey(&self) -> Option<&dyn Survey> {
+        Some(self)
+    }
+
+    fn claims(&self) -> Option<&dyn Claims> {
         Some(self)
     }
 }

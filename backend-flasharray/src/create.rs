@@ -1,99 +1,62 @@
-//! Create: a tentative volume with a nonce in its name, its record, then the rename that commits.
+//! Create and clone on one array alone: propose, then commit, without a vote of others.
 //!
-//! 1. POST `<ns>-fl-new-<nonce>`, with its limits: claims nothing. What a crash leaves here says
-//!    by its name what it is, and nobody was told of it.
-//! 2. PUT its tags: the record is complete before anybody can find the volume.
-//! 3. PATCH the name: [`crate::claim`].
-//!
-//! A clone goes the same way ([`crate::clone`]). A lost answer is resolved by reading, never by
-//! guessing: the nonce is one attempt's alone, so what has the tentative name is what the attempt
-//! made.
+//! The steps are those of a claim ([`crate::claim`]); what a lost answer means to a caller of
+//! [`storage_core::Backend::create`] is decided here: `Timeout` exactly when a volume may be under
+//! the name, now or later.
 
-use storage_core::Backend as _;
-use storage_core::{CreateVolume, Error, ErrorKind, Outcome, Result, Size, Volume, tentative_name};
+use async_trait::async_trait;
+use storage_core::{
+    CloneVolume, Clones, Commit, CreateVolume, Outcome, Result, Volume, VolumeName,
+};
 
-use crate::api::{Api, NewVolume, WireVolume};
-use crate::backend::{FlashArray, LIMITS};
-use crate::claim::{lost_volume, nothing_claimed};
-use crate::error::Refusal;
-use crate::name::quoted;
-use crate::record::NewRecord;
+use crate::api::Api;
+use crate::backend::FlashArray;
+use crate::claim::{Proposed, lost_volume, nothing_claimed};
 
 impl FlashArray {
-    pub(crate) async fn create_volume(&self, request: CreateVolume) -> Result<Outcome<Volume>> {
-        let size = self.possible(&request)?;
-        let record = NewRecord::new(&self.namespace, &request, None)?;
-        let api = self.api().await?;
-        let new = NewVolume::blank(size.bytes(), request.limits);
-        let tentative = self.make_tentative(&api, &request, &new).await?;
-        self.finish(&api, &request, tentative, record).await
+    pub(crate) async fn create_volume(&self, request: &CreateVolume) -> Result<Outcome<Volume>> {
+        let proposed = self.propose_blank(request).await;
+        let (api, proposed) = proposed.map_err(nothing_claimed)?;
+        self.take_name(&api, &request.name, &proposed).await
     }
 
-    /// The size that is really provisioned.
-    ///
-    /// # Errors
-    /// `OutOfRange` for a size or limits that the array does not take.
-    pub(crate) fn possible(&self, request: &CreateVolume) -> Result<Size> {
-        LIMITS.check(&request.limits)?;
-        self.capabilities().round(request.size)
+    async fn copy(&self, request: &CloneVolume) -> Result<Outcome<Volume>> {
+        let proposed = self.propose_clone(request).await;
+        let (api, proposed) = proposed.map_err(nothing_claimed)?;
+        let name = &request.volume.name;
+        self.take_name(&api, name, &proposed).await
     }
 
-    /// Makes the tentative volume, or finds the one that an earlier try of this very call made.
-    ///
-    /// # Errors
-    /// `NotFound` when the source of a copy is gone.
-    pub(crate) async fn make_tentative(
+    /// Takes the name for the proposed volume, or finds who has it.
+    async fn take_name(
         &self,
         api: &Api,
-        request: &CreateVolume,
-        new: &NewVolume<'_>,
-    ) -> Result<WireVolume> {
-        let name = tentative_name(&self.namespace, &request.name, request.nonce);
-        crash_points::point!("claim.C1.volume");
-        let made = match api.make_volume(&name, new).await {
-            Ok(made) => made,
-            // The nonce is this attempt's alone: an earlier try of this very call made it.
-            Err(failure) if failure.is(&[Refusal::NameTaken]) => None,
-            Err(failure) => {
-                let missing = failure.is(&[Refusal::VolumeMissing, Refusal::Destroyed]);
-                return Err(
-                    if missing && new.is_copy() && !failure.may_have_executed() {
-                        source_gone().with_source(Error::from(failure))
-                    } else {
-                        nothing_claimed(failure.into())
-                    },
-                );
-            }
-        };
-        if let Some(made) = made {
-            return Ok(made);
-        }
-        let found = api.find_volumes(format!("name={}", quoted(&name))).await;
-        let found = found.map_err(|failure| nothing_claimed(failure.into()))?;
-        let exact = found
-            .into_iter()
-            .find(|volume| volume.name == name && !volume.destroyed);
-        exact.ok_or_else(lost_volume)
-    }
-
-    /// Writes the tentative volume's record, then takes the name for it.
-    pub(crate) async fn finish(
-        &self,
-        api: &Api,
-        request: &CreateVolume,
-        tentative: WireVolume,
-        record: NewRecord,
+        name: &VolumeName,
+        proposed: &Proposed,
     ) -> Result<Outcome<Volume>> {
-        crash_points::point!("claim.C1.tags");
-        if let Err(failure) = api.put_tags(&tentative.id, &record.tags).await {
-            self.discard(api, &tentative).await;
-            return Err(nothing_claimed(failure.into()));
+        match self.settle(api, name, proposed).await {
+            Ok(Commit::Committed(volume)) => Ok(Outcome::Done(*volume)),
+            Ok(Commit::Taken(existing)) => {
+                // Also where a rename may still come: it would find nothing to rename.
+                self.discard(api, &proposed.wire).await;
+                Ok(Outcome::AlreadySo(*existing))
+            }
+            Ok(Commit::Gone) => Err(lost_volume()),
+            Err(unsettled) => {
+                // Where a rename may still be executed, the volume must stay.
+                if !unsettled.may_come {
+                    self.discard(api, &proposed.wire).await;
+                }
+                Err(unsettled.error)
+            }
         }
-        self.claim(api, request, tentative, record.record).await
     }
 }
 
-/// The refusal of a copy of what is not there.
-pub(crate) fn source_gone() -> Error {
-    Error::new(ErrorKind::NotFound, "the source of the copy is gone")
+#[async_trait]
+impl Clones for FlashArray {
+    async fn clone_volume(&self, request: CloneVolume) -> Result<Outcome<Volume>> {
+        let result = self.copy(&request).await;
+        result.map_err(|error| self.named(error, "clone volume"))
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! [`FlashArray`] is one array seen through one namespace. How a volume is made, found, given to
 //! a host and removed with few calls, so that a crash after any of them leaves something that the
-//! next call understands, stands at the head of `create`, `claim`, `clone`, `snapshot`, `lookup`, `publish` and `delete`; what
-//! is kept in tags, in `record`; what each answer of the array means, in the one table of
+//! next call understands, stands at the head of `claim` and its parts, `create`, `snapshot`, `lookup`, `publish` and `delete`;
+//! what is kept in tags, in `record` and `fleet_tags`; what each answer of the array means, in the one table of
 //! `error`. Facts about the REST interface cite the vendor's published documents for versions 2.2
 //! to 2.50.
 //!
@@ -14,11 +14,11 @@ mod access;
 mod api;
 mod backend;
 mod claim;
-mod clone;
 mod config;
 mod create;
 mod delete;
 mod error;
+mod fleet_tags;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

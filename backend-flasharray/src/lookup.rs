@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 
 use storage_core::{
-    Error, ErrorKind, ListVolumes, Result, Size, Volume, VolumeId, VolumeKey, VolumeName,
-    VolumePage, VolumeState,
+    ClaimNonce, Error, ErrorKind, ListVolumes, Result, Size, Volume, VolumeId, VolumeKey,
+    VolumeName, VolumePage, VolumeState,
 };
 
 use crate::access::identity;
@@ -47,19 +47,32 @@ impl FlashArray {
     /// Everything that is, or keeps, this name's volume.
     pub(crate) async fn all_by_name(&self, api: &Api, name: &VolumeName) -> Result<Vec<Volume>> {
         let filter = name_filter(&self.namespace, name);
-        let found = self.with_records(api, filter).await?;
-        let mut matching = Vec::new();
+        let (found, _) = self.with_records(api, filter, |_| true).await?;
+        let bearing = self.bearing(api, name, found)?;
+        Ok(bearing.into_iter().map(|(volume, _)| volume).collect())
+    }
+
+    /// Those of the objects that are, or keep, this name's volume, and the attempts that named them.
+    pub(crate) fn bearing(
+        &self,
+        api: &Api,
+        name: &VolumeName,
+        found: Vec<(WireVolume, Result<Record>)>,
+    ) -> Result<Vec<(Volume, Option<ClaimNonce>)>> {
+        let mut bearing = Vec::new();
         for (wire, record) in found {
             if self.bears(&wire, name, &record)? {
-                matching.push(self.volume(api, &wire, name.clone(), record?)?);
+                let record = record?;
+                let attempt = record.attempt;
+                bearing.push((self.volume(api, &wire, name.clone(), record)?, attempt));
             }
         }
-        Ok(matching)
+        Ok(bearing)
     }
 
     pub(crate) async fn by_id(&self, api: &Api, id: &VolumeId) -> Result<Option<Volume>> {
         let filter = format!("id={}", quoted(id.object()));
-        let found = self.with_records(api, filter).await?;
+        let (found, _) = self.with_records(api, filter, |_| true).await?;
         let Some((wire, record)) = found.into_iter().find(|(wire, _)| wire.id == id.object())
         else {
             return Ok(None);
@@ -108,21 +121,24 @@ impl FlashArray {
         }
     }
 
-    /// The volumes that a filter finds, with their records.
-    async fn with_records(
+    /// The volumes that a filter finds: those that are `concerned` with their records, and the rest.
+    pub(crate) async fn with_records(
         &self,
         api: &Api,
         filter: String,
-    ) -> Result<Vec<(WireVolume, Result<Record>)>> {
+        concerned: impl Fn(&WireVolume) -> bool,
+    ) -> Result<(Vec<(WireVolume, Result<Record>)>, Vec<WireVolume>)> {
         let mut round = 1;
         loop {
-            let volumes = api.find_volumes(filter.clone()).await?;
+            let found = api.find_volumes(filter.clone()).await?;
+            let (volumes, others): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|wire| concerned(wire));
             if volumes.is_empty() {
-                return Ok(Vec::new());
+                return Ok((Vec::new(), others));
             }
             let ids: Vec<&str> = volumes.iter().map(|volume| volume.id.as_str()).collect();
             match api.tags_of(&ids).await {
-                Ok(tags) => return Ok(join(volumes, tags)),
+                Ok(tags) => return Ok((join(volumes, tags), others)),
                 // One of them was eradicated in between.
                 Err(failure) if failure.is(&[Refusal::VolumeMissing]) && round < ROUNDS => {
                     round += 1;
@@ -275,7 +291,7 @@ pub(crate) fn join(volumes: Vec<WireVolume>, tags: Vec<Tag>) -> Vec<(WireVolume,
 
 /// The one volume that a name stands for: the usable one, else the one on its way out, else the
 /// destroyed one that still keeps the name.
-fn one_of(mut found: Vec<Volume>) -> Result<Option<Volume>> {
+pub(crate) fn one_of(mut found: Vec<Volume>) -> Result<Option<Volume>> {
     let usable = found
         .iter()
         .filter(|volume| volume.state == VolumeState::Ready)

@@ -1,8 +1,11 @@
 //! What a `FlashArray` accepts as a volume's name, and how names are asked for.
 
 use storage_core::{
-    Namespace, ObjectNames, VolumeName, is_reserved, object_names, plain_name, trash_prefix,
+    FleetRecord, Namespace, ObjectNames, VolumeName, import_prefix, is_reserved, marker_name,
+    object_names, plain_name, tentative_prefix, trash_prefix,
 };
+
+use crate::api::WireVolume;
 
 /// 1 to 63 of letters, digits, `-` and `_`, a letter or digit first and last; `Data` is `data`
 /// (Purity user guide, "Conventions").
@@ -31,6 +34,47 @@ pub(crate) fn name_filter(namespace: &Namespace, name: &VolumeName) -> String {
     let names: Vec<String> = candidates(namespace, name).iter().map(quoted).collect();
     let trash = quoted(&format!("{}*", trash_prefix(namespace, name)));
     format!("name=({}) or name={trash}", names.join(","))
+}
+
+/// The filter of [`name_filter`], and with it the name's marker, what waits for the name, and all
+/// fleet records.
+pub(crate) fn view_filter(namespace: &Namespace, name: &VolumeName) -> String {
+    let marker = quoted(&marker_name(namespace, name));
+    let pattern = |prefix: &str| format!(" or name={}", quoted(&format!("{prefix}*")));
+    format!(
+        "{} or name={marker}{}{}{}",
+        name_filter(namespace, name),
+        pattern(&tentative_prefix(namespace, name)),
+        pattern(&import_prefix(namespace, name)),
+        pattern(FleetRecord::OBJECT_PREFIX),
+    )
+}
+
+/// The filter for everything of a namespace that a claim or a remove may have left over, and for
+/// what a fleet record may have: neither volumes nor imports.
+pub(crate) fn left_over_filter(namespace: &Namespace) -> String {
+    let ours = ["new", "claim", "gone", "trash"].map(|what| format!("{namespace}-fl-{what}-*"));
+    let fleet = ["new", "gone"].map(|what| format!("{}{what}-*", FleetRecord::OBJECT_PREFIX));
+    let names: Vec<String> = ours
+        .iter()
+        .chain(&fleet)
+        .map(|one| format!("name={}", quoted(one)))
+        .collect();
+    names.join(" or ")
+}
+
+/// Whether an object may be, or keep, this name's volume, by its name alone.
+pub(crate) fn may_bear(namespace: &Namespace, name: &VolumeName, wire: &WireVolume) -> bool {
+    if is_reserved(namespace, &wire.name) {
+        return !wire.destroyed && wire.name.starts_with(&trash_prefix(namespace, name));
+    }
+    let same = |one: &str| one.eq_ignore_ascii_case(&wire.name);
+    candidates(namespace, name).iter().any(same)
+}
+
+/// Whether a marker was renamed aside to this name.
+pub(crate) fn is_retired(namespace: &Namespace, object: &str) -> bool {
+    object.starts_with(&format!("{namespace}-fl-gone-"))
 }
 
 /// The filter for all objects of a namespace, and perhaps of others that begin alike.

@@ -27,8 +27,8 @@ use uuid::Uuid;
 
 use crate::access::{Way, loop_path};
 use crate::api::{Api, WireConnection, WireVolumeKey};
-use crate::backend::FlashArray;
-use crate::claim::CLEAN_UP;
+use crate::backend::{CLEAN_UP, FlashArray};
+
 use crate::error::Refusal;
 use crate::present::Present;
 use crate::record::{Holder, Record, holder_tag};

@@ -11,16 +11,22 @@
 //! | `filesystem` | JSON: kind and options |
 //! | `format-grant` | file system, blank, its UUID; removed once the file system exists |
 //! | `filesystem-uuid` | on clones: the UUID that the copied file system is to get |
+//! | `claim` | the nonce of the attempt that made the volume, or adopted it |
+//! | `imported-from` | on adopted ones: what the object was called before |
 //! | `holder` | nonce of the grant, machine, its host object on this array |
 //! | `attribute.<key>` | for people; cut to fit |
+//!
+//! An import's record is written while the object has its old name, and again stays for a moment
+//! when the object gets that name back. There it means nothing: a record whose `imported-from` is
+//! the object's present name is none.
 //!
 //! A record of a newer format is refused: what it means is not known, so it is not touched.
 
 use std::fmt::Write as _;
 
 use storage_core::{
-    CreateVolume, Error, ErrorKind, Filesystem, FilesystemSpec, FormatGrant, Labels, Namespace,
-    Ownership, Result, VolumeName,
+    ClaimNonce, CreateVolume, Error, ErrorKind, Filesystem, FilesystemSpec, FormatGrant, Labels,
+    Namespace, Ownership, Result, VolumeName,
 };
 use uuid::Uuid;
 
@@ -36,6 +42,8 @@ const OWNER: &str = "owner";
 const NAME: &str = "name";
 const FILESYSTEM: &str = "filesystem";
 const FILESYSTEM_UUID: &str = "filesystem-uuid";
+const CLAIM: &str = "claim";
+const IMPORTED_FROM: &str = "imported-from";
 const HOLDER: &str = "holder";
 const ATTRIBUTE: &str = "attribute.";
 const KEY_MAX: usize = 64;
@@ -65,6 +73,10 @@ pub(crate) struct Record {
     pub(crate) filesystem: Option<FilesystemSpec>,
     pub(crate) format_grant: Option<FormatGrant>,
     pub(crate) fresh_uuid: Option<Uuid>,
+    /// The attempt that gave it its name.
+    pub(crate) attempt: Option<ClaimNonce>,
+    /// What an adopted object was called.
+    pub(crate) imported_from: Option<String>,
     pub(crate) holder: Option<Holder>,
     pub(crate) attributes: Labels,
 }
@@ -95,6 +107,10 @@ impl Record {
                 .find(|tag| tag.key == key)
                 .map(|tag| tag.value.as_str())
         };
+        let imported_from = ours().find(|tag| tag.key == IMPORTED_FROM);
+        if imported_from.is_some_and(has_old_name) {
+            return Ok(Self::default());
+        }
         let owner = match value(OWNER) {
             Some(owner) => Some(read_owner(owner, value(NAME))?),
             None => None,
@@ -113,11 +129,27 @@ impl Record {
             filesystem,
             format_grant: value(FORMAT_GRANT).map(read_grant).transpose()?,
             fresh_uuid: value(FILESYSTEM_UUID).map(read_uuid).transpose()?,
+            // An unreadable attempt is nobody's.
+            attempt: value(CLAIM).and_then(|nonce| nonce.parse().ok()),
+            imported_from: imported_from.map(|tag| tag.value.clone()),
             // An unreadable holder is nobody's proof; the next grant overwrites it.
             holder: value(HOLDER).and_then(read_holder),
             attributes: ours().filter_map(attribute).collect(),
         })
     }
+}
+
+/// Whether the object has the name again, or still, that the tag says it had. Where the array does
+/// not tell the name, the record is not believed.
+fn has_old_name(imported_from: &Tag) -> bool {
+    let now = imported_from.resource.name.as_deref();
+    now.is_none_or(|now| now.eq_ignore_ascii_case(&imported_from.value))
+}
+
+/// The keys of ours that a volume has.
+pub(crate) fn our_keys(tags: &[Tag]) -> Vec<&str> {
+    let ours = tags.iter().filter(|tag| tag.namespace == TAG_NAMESPACE);
+    ours.map(|tag| tag.key.as_str()).collect()
 }
 
 fn broken(key: &str) -> Error {
@@ -203,6 +235,7 @@ impl NewRecord {
             tag(OWNER, format!("{FORMAT} {namespace}")),
             tag(NAME, request.name.as_str().to_owned()),
             tag(FILESYSTEM, filesystem),
+            tag(CLAIM, request.nonce.to_string()),
         ];
         if let Some(grant) = &request.format_grant {
             let value = format!("{} {}", grant.filesystem, grant.uuid);
@@ -223,10 +256,19 @@ impl NewRecord {
             filesystem: Some(request.filesystem.clone()),
             format_grant: request.format_grant.clone(),
             fresh_uuid,
+            attempt: Some(request.nonce),
+            imported_from: None,
             holder: None,
             attributes: request.attributes.clone(),
         };
         Ok(Self { record, tags })
+    }
+
+    /// The same for an object that is adopted, with the name that it has now.
+    pub(crate) fn imported(mut self, object: &str) -> Self {
+        self.tags.push(tag(IMPORTED_FROM, object.to_owned()));
+        self.record.imported_from = Some(object.to_owned());
+        self
     }
 }
 

@@ -24,8 +24,8 @@ use storage_core::{
 use tokio::time::Instant;
 
 use crate::api::{Api, Which, WireSnapshot};
-use crate::backend::FlashArray;
-use crate::claim::CLEAN_UP;
+use crate::backend::{CLEAN_UP, FlashArray};
+
 use crate::error::Refusal;
 use crate::lookup::{PAGE_MAX, TAGS_CHUNK, tags_by_volume, tags_of_chunk};
 use crate::name::{namespace_filter, quoted};

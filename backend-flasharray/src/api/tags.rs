@@ -59,12 +59,26 @@ impl Api {
         self.send(call).await.map(drop)
     }
 
-    /// DELETE `/volumes/tags?resource_ids=&namespaces=&keys=` `[2.26]`.
-    pub(crate) async fn remove_tag(&self, volume_id: &str, key: &str) -> Result<(), Failure> {
+    /// DELETE `/volumes/tags?resource_ids=&namespaces=&keys=`: refused as a whole when one of the keys
+    /// is not there `[2.26]`.
+    pub(crate) async fn remove_tags(&self, volume_id: &str, keys: &[&str]) -> Result<(), Failure> {
         let call = Call::new(Method::Delete, "/volumes/tags", REPEATABLE)
             .query("resource_ids", volume_id)
             .query("namespaces", TAG_NAMESPACE)
-            .query("keys", key);
+            .query("keys", keys.join(","));
+        self.send(call).await.map(drop)
+    }
+
+    /// As [`Self::remove_tags`], by the name that the volume has: one that was renamed is spared.
+    pub(crate) async fn remove_tags_by_name(
+        &self,
+        volume: &str,
+        keys: &[&str],
+    ) -> Result<(), Failure> {
+        let call = Call::new(Method::Delete, "/volumes/tags", REPEATABLE)
+            .query("resource_names", volume)
+            .query("namespaces", TAG_NAMESPACE)
+            .query("keys", keys.join(","));
         self.send(call).await.map(drop)
     }
 }

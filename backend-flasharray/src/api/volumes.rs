@@ -1,10 +1,12 @@
 //! `/volumes`.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
 use storage_core::{Limits, Size};
 use storage_http::{Call, Idempotency, Method, Page};
 
-use super::Api;
+use super::{Api, Envelope};
 use crate::error::{Failure, REPEATABLE};
 
 /// A volume as the array describes it `[2.26, Volume]`.
@@ -179,6 +181,24 @@ impl Api {
             .query("filter", filter)
             .query("limit", limit.to_string());
         self.page(call, after).await
+    }
+
+    /// The oldest of GET `/volumes?filter=`, without destroyed ones, and the array's time from the
+    /// `Date` header of the answer, in whole seconds `[2.26; RFC 9110, 6.6.1]`.
+    pub(crate) async fn oldest_volumes(
+        &self,
+        filter: String,
+        limit: usize,
+    ) -> Result<(Vec<WireVolume>, Option<SystemTime>), Failure> {
+        let call = Call::get("/volumes")
+            .query("filter", filter)
+            .query("destroyed", "false")
+            .query("sort", "created")
+            .query("limit", limit.to_string());
+        let answer = self.send(call).await?;
+        let date = answer.header("date");
+        let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
+        Ok((answer.json::<Envelope<WireVolume>>()?.items, date))
     }
 
     /// PATCH `/volumes?names=` with `name`: one atomic step, refused when the new name is taken, and

@@ -6,7 +6,8 @@
 
 use async_trait::async_trait;
 use storage_core::{
-    CloneVolume, Clones, Commit, CreateVolume, Outcome, Result, Volume, VolumeName,
+    CloneVolume, Clones, Commit, CreateVolume, Error, ErrorKind, Outcome, Result, Volume,
+    VolumeName,
 };
 
 use crate::api::Api;
@@ -16,13 +17,13 @@ use crate::claim::{Proposed, lost_volume, nothing_claimed};
 impl FlashArray {
     pub(crate) async fn create_volume(&self, request: &CreateVolume) -> Result<Outcome<Volume>> {
         let proposed = self.propose_blank(request).await;
-        let (api, proposed) = proposed.map_err(nothing_claimed)?;
+        let (api, proposed) = proposed.map_err(unclaimed)?;
         self.take_name(&api, &request.name, &proposed).await
     }
 
     async fn copy(&self, request: &CloneVolume) -> Result<Outcome<Volume>> {
         let proposed = self.propose_clone(request).await;
-        let (api, proposed) = proposed.map_err(nothing_claimed)?;
+        let (api, proposed) = proposed.map_err(unclaimed)?;
         let name = &request.volume.name;
         self.take_name(&api, name, &proposed).await
     }
@@ -51,6 +52,14 @@ impl FlashArray {
             }
         }
     }
+}
+
+/// Nothing is under the name. A nonce that was given up is no volume of another kind.
+fn unclaimed(error: Error) -> Error {
+    if error.kind() == ErrorKind::AlreadyExists {
+        return lost_volume().with_source(error);
+    }
+    nothing_claimed(error)
 }
 
 #[async_trait]

@@ -9,6 +9,8 @@
 //! (`docs/assumptions.md`): enough for some 150 arrays. Blanks are written as escapes, so that no
 //! part begins or ends with one, which an array might cut off. A newer format is refused untouched.
 
+use std::fmt::Write as _;
+
 use storage_core::{Error, ErrorKind, FleetRecord, Result};
 
 use crate::api::{NewTag, Tag};
@@ -58,7 +60,9 @@ pub(crate) fn read(tags: &[Tag]) -> Result<FleetRecord> {
     let (format, parts) = value(HEAD)
         .and_then(|head| head.split_once(' '))
         .ok_or_else(broken)?;
-    let format: u32 = format.parse().map_err(|error| broken().with_source(error))?;
+    let format: u32 = format
+        .parse()
+        .map_err(|error| broken().with_source(error))?;
     if format > FleetRecord::FORMAT {
         return Err(Error::new(
             ErrorKind::Unsupported,
@@ -96,9 +100,18 @@ fn tag(key: String, value: String) -> NewTag {
     }
 }
 
-/// The same JSON without blanks: outside of texts, this form has none.
+/// The same JSON without blanks of any kind: outside of texts, this form has none.
 fn escaped(json: &str) -> String {
-    json.replace(' ', "\\u0020")
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_whitespace() {
+            // All of them are in the first plane (Unicode Standard, White_Space).
+            let _infallible = write!(escaped, "\\u{:04x}", u32::from(c));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 fn cut(text: &str) -> Vec<String> {

@@ -6,6 +6,7 @@
 //! here, byte for byte, and the record decides.
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use storage_core::{
     ClaimNonce, Error, ErrorKind, ListVolumes, Result, Size, Volume, VolumeId, VolumeKey,
@@ -16,7 +17,7 @@ use crate::access::identity;
 use crate::api::{Api, Tag, WireVolume};
 use crate::backend::FlashArray;
 use crate::error::{Failure, Refusal};
-use crate::name::{Form, candidates, form, name_filter, namespace_filter, quoted};
+use crate::name::{Form, candidates, form, is_listed, name_filter, namespace_filter, quoted};
 use crate::record::Record;
 
 /// A page of the array's: its own maximum (Purity documents none; clients see 1,000).
@@ -28,6 +29,15 @@ pub(crate) const TAGS_CHUNK: usize = 125;
 
 /// How often a look-up starts again because an object vanished between its two calls.
 const ROUNDS: usize = 3;
+
+/// What a filter found.
+pub(crate) struct Found {
+    /// With their records.
+    pub(crate) concerned: Vec<(WireVolume, Result<Record>)>,
+    pub(crate) others: Vec<WireVolume>,
+    /// The array's time when it answered.
+    pub(crate) now: Option<SystemTime>,
+}
 
 impl FlashArray {
     pub(crate) async fn look_up(&self, key: &VolumeKey) -> Result<Option<Volume>> {
@@ -47,8 +57,8 @@ impl FlashArray {
     /// Everything that is, or keeps, this name's volume.
     pub(crate) async fn all_by_name(&self, api: &Api, name: &VolumeName) -> Result<Vec<Volume>> {
         let filter = name_filter(&self.namespace, name);
-        let (found, _) = self.with_records(api, filter, |_| true).await?;
-        let bearing = self.bearing(api, name, found)?;
+        let found = self.with_records(api, filter, |_| true).await?;
+        let bearing = self.bearing(api, name, found.concerned)?;
         Ok(bearing.into_iter().map(|(volume, _)| volume).collect())
     }
 
@@ -72,7 +82,7 @@ impl FlashArray {
 
     pub(crate) async fn by_id(&self, api: &Api, id: &VolumeId) -> Result<Option<Volume>> {
         let filter = format!("id={}", quoted(id.object()));
-        let (found, _) = self.with_records(api, filter, |_| true).await?;
+        let found = self.with_records(api, filter, |_| true).await?.concerned;
         let Some((wire, record)) = found.into_iter().find(|(wire, _)| wire.id == id.object())
         else {
             return Ok(None);
@@ -127,18 +137,30 @@ impl FlashArray {
         api: &Api,
         filter: String,
         concerned: impl Fn(&WireVolume) -> bool,
-    ) -> Result<(Vec<(WireVolume, Result<Record>)>, Vec<WireVolume>)> {
+    ) -> Result<Found> {
         let mut round = 1;
         loop {
-            let found = api.find_volumes(filter.clone()).await?;
+            let (found, now) = api.find_volumes_dated(filter.clone()).await?;
             let (volumes, others): (Vec<_>, Vec<_>) =
                 found.into_iter().partition(|wire| concerned(wire));
             if volumes.is_empty() {
-                return Ok((Vec::new(), others));
+                let concerned = Vec::new();
+                return Ok(Found {
+                    concerned,
+                    others,
+                    now,
+                });
             }
             let ids: Vec<&str> = volumes.iter().map(|volume| volume.id.as_str()).collect();
             match api.tags_of(&ids).await {
-                Ok(tags) => return Ok((join(volumes, tags), others)),
+                Ok(tags) => {
+                    let concerned = join(volumes, tags);
+                    return Ok(Found {
+                        concerned,
+                        others,
+                        now,
+                    });
+                }
                 // One of them was eradicated in between.
                 Err(failure) if failure.is(&[Refusal::VolumeMissing]) && round < ROUNDS => {
                     round += 1;
@@ -192,11 +214,18 @@ impl FlashArray {
         let limit = request.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
         let filter = namespace_filter(&self.namespace);
         let again = request.after.is_some();
-        let page = api.page_of_volumes(filter, limit, request.after).await;
+        let page = api.page_of_all_volumes(filter, limit, request.after).await;
         let page = page.map_err(|failure| unknown_place(failure, again))?;
-        let mut volumes = Vec::with_capacity(page.items.len());
+        let objects = page.items.iter().map(|wire| wire.name.clone());
+        let objects = objects.filter(|object| is_listed(&self.namespace, object));
+        let objects = objects.collect();
+        let usable = |wire: &WireVolume| {
+            !wire.destroyed && form(&self.namespace, &wire.name) != Form::Reserved
+        };
+        let items: Vec<WireVolume> = page.items.into_iter().filter(usable).collect();
+        let mut volumes = Vec::with_capacity(items.len());
         let mut calls = 1;
-        for chunk in page.items.chunks(TAGS_CHUNK) {
+        for chunk in items.chunks(TAGS_CHUNK) {
             let ids: Vec<&str> = chunk.iter().map(|wire| wire.id.as_str()).collect();
             let tags = tags_of_chunk(&api, &ids).await?;
             calls += 1;
@@ -205,9 +234,9 @@ impl FlashArray {
             }
         }
         Ok(VolumePage {
-            objects: None,
             volumes,
             next: page.next,
+            objects: Some(objects),
             calls,
         })
     }
@@ -228,9 +257,6 @@ impl FlashArray {
         let Some(name) = record.name_in(&self.namespace).cloned() else {
             return Ok(None);
         };
-        if wire.destroyed || form(&self.namespace, &wire.name) == Form::Reserved {
-            return Ok(None);
-        }
         self.volume(api, wire, name, record).map(Some)
     }
 }

@@ -51,9 +51,10 @@ pub(crate) fn view_filter(namespace: &Namespace, name: &VolumeName) -> String {
 }
 
 /// The filter for everything of a namespace that a claim or a remove may have left over, and for
-/// what a fleet record may have: neither volumes nor imports.
+/// what a fleet record may have.
 pub(crate) fn left_over_filter(namespace: &Namespace) -> String {
-    let ours = ["new", "claim", "gone", "trash"].map(|what| format!("{namespace}-fl-{what}-*"));
+    let ours =
+        ["new", "in", "claim", "gone", "trash"].map(|what| format!("{namespace}-fl-{what}-*"));
     let fleet = ["new", "gone"].map(|what| format!("{}{what}-*", FleetRecord::OBJECT_PREFIX));
     let names: Vec<String> = ours
         .iter()
@@ -70,6 +71,15 @@ pub(crate) fn may_bear(namespace: &Namespace, name: &VolumeName, wire: &WireVolu
     }
     let same = |one: &str| one.eq_ignore_ascii_case(&wire.name);
     candidates(namespace, name).iter().any(same)
+}
+
+/// Whether an object's name is told with a page of the namespace's volumes: all but markers, live
+/// or retired, which are many and say nothing of where a volume is.
+pub(crate) fn is_listed(namespace: &Namespace, object: &str) -> bool {
+    let rest = object.get(namespace.as_str().len()..);
+    let marker =
+        rest.is_some_and(|rest| rest.starts_with("-fl-claim-") || rest.starts_with("-fl-gone-"));
+    !marker
 }
 
 /// Whether a marker was renamed aside to this name.

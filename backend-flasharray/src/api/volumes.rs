@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use storage_core::{Limits, Size};
-use storage_http::{Call, Idempotency, Method, Page};
+use storage_http::{Answer, Call, Idempotency, Method, Page};
 
 use super::{Api, Envelope};
 use crate::error::{Failure, REPEATABLE};
@@ -123,6 +123,11 @@ impl<'a> NewVolume<'a> {
     }
 }
 
+/// The `Date` header, in whole seconds `[RFC 9110, 6.6.1]`.
+fn date(answer: &Answer) -> Option<SystemTime> {
+    httpdate::parse_http_date(answer.header("date")?).ok()
+}
+
 fn qos(limits: Limits) -> Option<WireQos> {
     (!limits.is_empty()).then(|| limits.into())
 }
@@ -156,20 +161,6 @@ impl Api {
             .await
     }
 
-    /// One page of GET `/volumes?filter=`, without destroyed ones `[2.26]`.
-    pub(crate) async fn page_of_volumes(
-        &self,
-        filter: String,
-        limit: usize,
-        after: Option<String>,
-    ) -> Result<Page<WireVolume>, Failure> {
-        let call = Call::get("/volumes")
-            .query("filter", filter)
-            .query("destroyed", "false")
-            .query("limit", limit.to_string());
-        self.page(call, after).await
-    }
-
     /// One page of GET `/volumes?filter=`, destroyed ones included `[2.26]`.
     pub(crate) async fn page_of_all_volumes(
         &self,
@@ -183,8 +174,7 @@ impl Api {
         self.page(call, after).await
     }
 
-    /// The oldest of GET `/volumes?filter=`, without destroyed ones, and the array's time from the
-    /// `Date` header of the answer, in whole seconds `[2.26; RFC 9110, 6.6.1]`.
+    /// The oldest of GET `/volumes?filter=`, without destroyed ones, and the array's time `[2.26]`.
     pub(crate) async fn oldest_volumes(
         &self,
         filter: String,
@@ -196,9 +186,22 @@ impl Api {
             .query("sort", "created")
             .query("limit", limit.to_string());
         let answer = self.send(call).await?;
-        let date = answer.header("date");
-        let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
-        Ok((answer.json::<Envelope<WireVolume>>()?.items, date))
+        Ok((answer.json::<Envelope<WireVolume>>()?.items, date(&answer)))
+    }
+
+    /// As [`Self::find_volumes`], with the array's time.
+    pub(crate) async fn find_volumes_dated(
+        &self,
+        filter: String,
+    ) -> Result<(Vec<WireVolume>, Option<SystemTime>), Failure> {
+        let call = Call::get("/volumes").query("filter", filter.clone());
+        let answer = self.send(call).await?;
+        let first = answer.json::<Envelope<WireVolume>>()?.into_page();
+        if first.next.is_none() {
+            return Ok((first.items, date(&answer)));
+        }
+        // More than a page bears on it: seldom enough to read the first one twice.
+        Ok((self.find_volumes(filter).await?, date(&answer)))
     }
 
     /// PATCH `/volumes?names=` with `name`: one atomic step, refused when the new name is taken, and

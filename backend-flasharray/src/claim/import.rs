@@ -74,6 +74,15 @@ impl FlashArray {
         })
     }
 
+    pub(super) async fn id_of(&self, object: &str) -> Result<Option<String>> {
+        let api = self.api().await?;
+        let found = api.find_volumes(format!("name={}", quoted(object))).await?;
+        let found = found
+            .into_iter()
+            .find(|wire| wire.name == object && !wire.destroyed);
+        Ok(found.map(|wire| wire.id))
+    }
+
     /// The object that is asked for, or what an earlier attempt at the same left aside.
     async fn source(&self, api: &Api, request: &ImportVolume) -> Result<Source> {
         let aside = format!("{}*", import_prefix(&self.namespace, &request.name));

@@ -10,6 +10,8 @@
 //! name: so the name is free at once. The rename goes by id: whatever arrives late meets the very
 //! object that has ended.
 
+use std::time::{Duration, SystemTime};
+
 use storage_core::{
     ClaimNonce, Error, ErrorKind, Marker, Outcome, Result, VolumeName, marker_name, retired_name,
 };
@@ -36,12 +38,12 @@ fn nonce_of(size: u64) -> Option<ClaimNonce> {
     ClaimNonce::from_bits(above / STEP).filter(|_| above.is_multiple_of(STEP))
 }
 
-/// The vote that a marker's object is.
+/// The attempt that a marker's object votes for.
 ///
 /// # Errors
 /// `FailedPrecondition` for an object that somebody resized: what it voted for is not known.
-pub(super) fn marker(wire: &WireVolume) -> Result<Marker> {
-    let nonce = nonce_of(wire.provisioned).ok_or_else(|| {
+pub(super) fn vote_of(wire: &WireVolume) -> Result<ClaimNonce> {
+    nonce_of(wire.provisioned).ok_or_else(|| {
         Error::new(
             ErrorKind::FailedPrecondition,
             format!(
@@ -49,11 +51,31 @@ pub(super) fn marker(wire: &WireVolume) -> Result<Marker> {
                 wire.name, wire.provisioned
             ),
         )
+    })
+}
+
+/// A marker that was found in an answer of that time.
+pub(super) fn marker_at(wire: &WireVolume, now: Option<SystemTime>) -> Result<Marker> {
+    let nonce = vote_of(wire)?;
+    let age = now.and_then(|now| age_of(wire, now));
+    // Taken for young, an old vote would commit something; for old, a young one would be killed.
+    let age = age.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unexpected,
+            "the array does not tell its time, so the age of a marker is not known",
+        )
     })?;
     Ok(Marker {
         object: wire.id.clone(),
         nonce,
+        age,
     })
+}
+
+/// By the array's own clock. The header has whole seconds, so it may be a little early.
+pub(super) fn age_of(wire: &WireVolume, now: SystemTime) -> Option<Duration> {
+    let created = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(wire.created?))?;
+    Some(now.duration_since(created).unwrap_or_default())
 }
 
 impl FlashArray {
@@ -65,9 +87,10 @@ impl FlashArray {
             crash_points::point!("claim.C2.mark");
             match api.make_volume(&object, &new).await {
                 Ok(Some(made)) => {
-                    let made = marker(&made)?;
-                    if made.nonce == nonce {
-                        return Ok(made);
+                    if vote_of(&made)? == nonce {
+                        let object = made.id;
+                        let age = Duration::ZERO;
+                        return Ok(Marker { object, nonce, age });
                     }
                     return Err(Error::new(
                         ErrorKind::Unexpected,
@@ -78,13 +101,12 @@ impl FlashArray {
                 Err(failure) if failure.is(&[Refusal::NameTaken]) => {}
                 Err(failure) => return Err(failure.into()),
             }
-            let found = api
-                .find_volumes(format!("name={}", quoted(&object)))
-                .await?;
+            let filter = format!("name={}", quoted(&object));
+            let (found, now) = api.find_volumes_dated(filter).await?;
             let same = |wire: &WireVolume| wire.name.eq_ignore_ascii_case(&object);
             match found.into_iter().find(same) {
                 Some(wire) if wire.destroyed => self.free_name(&api, &wire).await?,
-                Some(wire) if wire.name == object => return marker(&wire),
+                Some(wire) if wire.name == object => return marker_at(&wire, now),
                 Some(wire) => return Err(spelt_otherwise(&wire)),
                 // Retired in between.
                 None => {}

@@ -58,6 +58,11 @@ impl Claims for FlashArray {
         Ok(self.waiting.keep(request.nonce, proposed))
     }
 
+    async fn find_object(&self, object: &str) -> Result<Option<String>> {
+        let result = self.id_of(object).await;
+        result.map_err(|error| self.named(error, "look for an object"))
+    }
+
     async fn mark(&self, name: &VolumeName, nonce: ClaimNonce) -> Result<Marker> {
         let result = self.mark_name(name, nonce).await;
         result.map_err(|error| self.named(error, "mark the name"))

@@ -126,10 +126,12 @@ impl FlashArray {
         let found = api.find_volumes(format!("name={}", quoted(&name))).await;
         // That it is there, is certain; that nothing can be done with it, too.
         let found = found.map_err(|failure| maybe_there(failure.into()))?;
-        let exact = found
-            .into_iter()
-            .find(|volume| volume.name == name && !volume.destroyed);
-        exact.ok_or_else(lost_volume)
+        let exact = found.into_iter().find(|volume| volume.name == name);
+        match exact {
+            Some(wire) if wire.destroyed => Err(over(request.nonce)),
+            Some(wire) => Ok(wire),
+            None => Err(lost_volume()),
+        }
     }
 
     /// The copy with the size asked for. It has its source's, which may have grown since it was
@@ -198,6 +200,14 @@ impl FlashArray {
 /// The refusal of a copy of what is not there.
 fn source_gone() -> Error {
     Error::new(ErrorKind::NotFound, "the source of the copy is gone")
+}
+
+/// The attempt was withdrawn: what is destroyed keeps its waiting name.
+fn over(nonce: ClaimNonce) -> Error {
+    Error::new(
+        ErrorKind::AlreadyExists,
+        format!("the attempt {nonce} was given up"),
+    )
 }
 
 fn too_small(source: Size) -> Error {

@@ -7,14 +7,14 @@
 //! A sweep goes by the name that was listed, where nothing but left-overs ever has it: a volume that
 //! got its name in between is not found under it, and spared.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use storage_core::{
     ArrayId, ClaimNonce, Error, ErrorKind, FleetRecord, Namespace, Outcome, Result, Stray,
     StrayKind, VolumeId, VolumeState, is_reserved,
 };
 
-use super::mark::marker;
+use super::mark::{age_of, vote_of};
 use crate::api::{Api, WireVolume};
 use crate::backend::FlashArray;
 use crate::error::Refusal;
@@ -37,7 +37,7 @@ impl FlashArray {
             )
         })?;
         let strays = found.into_iter().filter_map(|wire| {
-            let age = age(&wire, now)?;
+            let age = age_of(&wire, now)?;
             let kind = kind_of(&self.namespace, &wire, age)?;
             Some(Stray {
                 object: wire.id,
@@ -56,6 +56,10 @@ impl FlashArray {
             StrayKind::Tentative(nonce) => {
                 self.waiting.forget(nonce);
                 self.sweep_object(&api, &stray.object_name).await
+            }
+            StrayKind::Imported(nonce) => {
+                self.waiting.forget(nonce);
+                self.return_imported(&api, &stray.object_name).await
             }
             StrayKind::Retired => self.sweep_object(&api, &stray.object_name).await,
             StrayKind::Trash => self.sweep_trash(&api, stray).await,
@@ -98,12 +102,6 @@ impl FlashArray {
     }
 }
 
-fn age(wire: &WireVolume, now: SystemTime) -> Option<Duration> {
-    let created = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(wire.created?))?;
-    // The header has whole seconds.
-    Some(now.duration_since(created).unwrap_or_default())
-}
-
 fn kind_of(namespace: &Namespace, wire: &WireVolume, age: Duration) -> Option<StrayKind> {
     let object = wire.name.as_str();
     let fleet = |what: &str| {
@@ -127,8 +125,13 @@ fn kind_of(namespace: &Namespace, wire: &WireVolume, age: Duration) -> Option<St
         .strip_prefix("-fl-")?;
     if rest.starts_with("claim-") {
         // One that somebody resized is refused wherever it matters, and left for people.
-        return Some(StrayKind::Marker(marker(wire).ok()?.nonce));
+        return Some(StrayKind::Marker(vote_of(wire).ok()?));
     }
-    let (_, nonce) = rest.strip_prefix("new-")?.rsplit_once('-')?;
-    Some(StrayKind::Tentative(nonce.parse::<ClaimNonce>().ok()?))
+    let (_, nonce) = rest.rsplit_once('-')?;
+    let nonce: ClaimNonce = nonce.parse().ok()?;
+    if rest.starts_with("new-") {
+        return Some(StrayKind::Tentative(nonce));
+    }
+    rest.starts_with("in-")
+        .then_some(StrayKind::Imported(nonce))
 }

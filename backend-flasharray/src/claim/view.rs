@@ -5,12 +5,14 @@
 //! here. Tags are asked for only where an object may be the volume: a marker's nonce is its size, a
 //! tentative's and a fleet record's epoch stand in their names.
 
+use std::time::SystemTime;
+
 use storage_core::{
     ClaimNonce, Epoch, FleetRecord, NameView, Namespace, Result, Tentative, TentativeKind, Volume,
     VolumeName, import_prefix, marker_name, tentative_prefix,
 };
 
-use super::mark::marker;
+use super::mark::marker_at;
 use crate::api::{Api, WireVolume};
 use crate::backend::FlashArray;
 use crate::lookup::one_of;
@@ -25,6 +27,8 @@ pub(super) struct Seen {
     pub(super) waiting: Vec<(Tentative, WireVolume)>,
     /// The name's live marker.
     marker: Option<WireVolume>,
+    /// The array's time.
+    now: Option<SystemTime>,
     /// The highest epoch of a fleet record. A destroyed one counts: it was in force once, and
     /// reading it says what is wrong.
     epoch: Option<Epoch>,
@@ -34,10 +38,11 @@ impl FlashArray {
     pub(super) async fn view_name(&self, name: &VolumeName) -> Result<NameView> {
         let api = self.api().await?;
         let seen = self.see(&api, name).await?;
+        let marker = seen.marker.as_ref().map(|wire| marker_at(wire, seen.now));
         let volumes = seen.volumes.into_iter().map(|(volume, _)| volume);
         Ok(NameView {
             volume: one_of(volumes.collect())?,
-            marker: seen.marker.as_ref().map(marker).transpose()?,
+            marker: marker.transpose()?,
             tentatives: seen.waiting.into_iter().map(|(one, _)| one).collect(),
             epoch: seen.epoch,
         })
@@ -47,13 +52,14 @@ impl FlashArray {
         let namespace = &self.namespace;
         let concerned = |wire: &WireVolume| may_bear(namespace, name, wire);
         let filter = view_filter(namespace, name);
-        let (found, others) = self.with_records(api, filter, concerned).await?;
+        let found = self.with_records(api, filter, concerned).await?;
         let mut seen = Seen {
-            volumes: self.bearing(api, name, found)?,
+            volumes: self.bearing(api, name, found.concerned)?,
+            now: found.now,
             ..Seen::default()
         };
         let marker = marker_name(namespace, name);
-        for wire in others {
+        for wire in found.others {
             seen.epoch = seen.epoch.max(FleetRecord::epoch_of(&wire.name));
             if wire.destroyed {
                 continue;

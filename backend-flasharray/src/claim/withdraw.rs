@@ -28,7 +28,8 @@ impl FlashArray {
             outcome = self.destroy_new(&api, name, nonce).await?;
         }
         if known != Some(TentativeKind::New) && !outcome.is_done() {
-            outcome = self.return_imported(&api, name, nonce).await?;
+            let object = import_name(&self.namespace, name, nonce);
+            outcome = self.return_imported(&api, &object).await?;
         }
         self.waiting.forget(nonce);
         Ok(outcome)
@@ -51,16 +52,9 @@ impl FlashArray {
         }
     }
 
-    async fn return_imported(
-        &self,
-        api: &Api,
-        name: &VolumeName,
-        nonce: ClaimNonce,
-    ) -> Result<Outcome<()>> {
-        let object = import_name(&self.namespace, name, nonce);
-        let found = api
-            .find_volumes(format!("name={}", quoted(&object)))
-            .await?;
+    /// Gives what waits to be adopted its old name back.
+    pub(super) async fn return_imported(&self, api: &Api, object: &str) -> Result<Outcome<()>> {
+        let found = api.find_volumes(format!("name={}", quoted(object))).await?;
         let waits = |wire: &WireVolume| wire.name == object && !wire.destroyed;
         let Some(wire) = found.into_iter().find(waits) else {
             return Ok(Outcome::AlreadySo(()));
@@ -79,7 +73,7 @@ impl FlashArray {
             ));
         };
         crash_points::point!("claim.withdraw.import");
-        match api.rename_volume(&object, &old).await {
+        match api.rename_volume(object, &old).await {
             Ok(_) => {}
             Err(failure) if failure.is(&[Refusal::NameTaken]) && !failure.may_have_executed() => {
                 return Err(Error::new(

@@ -76,10 +76,12 @@ pub(crate) fn may_bear(namespace: &Namespace, name: &VolumeName, wire: &WireVolu
 /// Whether an object's name is told with a page of the namespace's volumes: all but markers, live
 /// or retired, which are many and say nothing of where a volume is.
 pub(crate) fn is_listed(namespace: &Namespace, object: &str) -> bool {
-    let rest = object.get(namespace.as_str().len()..);
-    let marker =
-        rest.is_some_and(|rest| rest.starts_with("-fl-claim-") || rest.starts_with("-fl-gone-"));
-    !marker
+    !is_marker(namespace, object) && !is_retired(namespace, object)
+}
+
+/// Whether the object is a vote on a name.
+pub(crate) fn is_marker(namespace: &Namespace, object: &str) -> bool {
+    object.starts_with(&format!("{namespace}-fl-claim-"))
 }
 
 /// Whether a marker was renamed aside to this name.

@@ -19,7 +19,7 @@ use crate::api::{Api, WireVolume};
 use crate::backend::FlashArray;
 use crate::error::Refusal;
 use crate::lookup::PAGE_MAX;
-use crate::name::{is_retired, is_trash, left_over_filter};
+use crate::name::{is_marker, is_retired, is_trash, left_over_filter};
 
 /// A fleet record's tentative object gets its name within one call; one that is older is nobody's.
 const FLEET_TENTATIVE_AGE: Duration = Duration::from_secs(3600);
@@ -52,7 +52,12 @@ impl FlashArray {
     pub(super) async fn sweep_one(&self, stray: &Stray) -> Result<Outcome<()>> {
         let api = self.api().await?;
         match stray.kind {
-            StrayKind::Marker(_) => self.retire_marker(&stray.object).await,
+            StrayKind::Marker(_) => match self.wire_of(&api, &stray.object).await? {
+                Some(now) if is_marker(&self.namespace, &now.name) => {
+                    self.retire_marker(&stray.object).await
+                }
+                _ => Ok(Outcome::AlreadySo(())),
+            },
             StrayKind::Tentative(nonce) => {
                 self.waiting.forget(nonce);
                 self.sweep_object(&api, &stray.object_name).await
@@ -120,13 +125,13 @@ fn kind_of(namespace: &Namespace, wire: &WireVolume, age: Duration) -> Option<St
     if is_trash(namespace, object) {
         return Some(StrayKind::Trash);
     }
-    let rest = object
-        .strip_prefix(namespace.as_str())?
-        .strip_prefix("-fl-")?;
-    if rest.starts_with("claim-") {
+    if is_marker(namespace, object) {
         // One that somebody resized is refused wherever it matters, and left for people.
         return Some(StrayKind::Marker(vote_of(wire).ok()?));
     }
+    let rest = object
+        .strip_prefix(namespace.as_str())?
+        .strip_prefix("-fl-")?;
     let (_, nonce) = rest.rsplit_once('-')?;
     let nonce: ClaimNonce = nonce.parse().ok()?;
     if rest.starts_with("new-") {

@@ -10,7 +10,7 @@ use storage_core::{
 
 use crate::api::{Api, WireVolume};
 use crate::backend::FlashArray;
-use crate::error::{Failure, Refusal};
+use crate::error::Refusal;
 use crate::name::quoted;
 use crate::record::{Record, our_keys};
 
@@ -45,8 +45,12 @@ impl FlashArray {
         let object = tentative_name(&self.namespace, name, nonce);
         match api.destroy_volume(&object).await {
             Ok(()) => Ok(Outcome::Done(())),
+            // By an earlier try of this very call, where its answer was lost.
+            Err(failure) if failure.is(&[Refusal::Destroyed]) && failure.may_have_executed() => {
+                Ok(Outcome::Done(()))
+            }
             Err(failure) if failure.is(&[Refusal::Destroyed, Refusal::VolumeMissing]) => {
-                Ok(after(&failure))
+                Ok(Outcome::AlreadySo(()))
             }
             Err(failure) => Err(failure.into()),
         }
@@ -95,14 +99,5 @@ impl FlashArray {
             tracing::debug!(object = old, error = %error.chain(), "tags of an import that was given up are left");
         }
         Ok(Outcome::Done(()))
-    }
-}
-
-/// It is gone: by an earlier try of this very call, where its answer was lost.
-fn after(failure: &Failure) -> Outcome<()> {
-    if failure.may_have_executed() {
-        Outcome::Done(())
-    } else {
-        Outcome::AlreadySo(())
     }
 }

@@ -202,17 +202,22 @@ pub fn loop_devices() -> Result<Vec<(PathBuf, PathBuf)>> {
 /// devices over files in it. Returns what it could not do, in words.
 #[must_use]
 pub fn sweep(folder: &Path) -> Vec<String> {
-    let mut failures = Vec::new();
     // devices first, while their backing files still have their full names
-    for (device, file) in loop_devices().unwrap_or_default() {
-        if file.starts_with(folder) {
-            failures.extend(release(&device, folder));
-        }
-    }
+    let mut failures = release_devices(folder);
     if let Err(error) = unmount_under(folder) {
         failures.push(format!("{error:#}"));
     }
     failures
+}
+
+/// Takes away the loop devices over files below a folder. Returns what failed.
+#[must_use]
+pub fn release_devices(folder: &Path) -> Vec<String> {
+    let devices = loop_devices().unwrap_or_default().into_iter();
+    devices
+        .filter(|(_, file)| file.starts_with(folder))
+        .flat_map(|(device, _)| release(&device, folder))
+        .collect()
 }
 
 /// Unmounts a loop device wherever this namespace sees it mounted, and detaches it; its log goes into

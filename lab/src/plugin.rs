@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::process::{Guard, Program, find_binary};
+use crate::process::{Guard, Inside, Program, find_binary};
 use crate::unix_http;
 
 /// Docker's daemon looks plugins up here and nowhere else.
@@ -37,6 +37,7 @@ pub struct Plugin {
     environment: Vec<(String, String)>,
     program: Option<PathBuf>,
     host: Option<String>,
+    inside: Option<Inside>,
     process: Option<Guard>,
 }
 
@@ -61,6 +62,8 @@ pub struct PluginOptions {
     /// The host name that it sees, in a UTS namespace of its own, so that arrays take it for
     /// another machine; this machine's if not set. All else it shares with this machine.
     pub host: Option<String>,
+    /// The namespaces that it runs in; this process' if not set.
+    pub inside: Option<Inside>,
 }
 
 impl PluginOptions {
@@ -76,6 +79,7 @@ impl PluginOptions {
             environment: Vec::new(),
             program: None,
             host: None,
+            inside: None,
         }
     }
 }
@@ -95,6 +99,7 @@ impl Plugin {
             environment,
             program,
             host,
+            inside,
         } = options;
         let socket = socket.unwrap_or_else(|| Path::new(PLUGINS).join(format!("{name}.sock")));
         std::fs::create_dir_all(&folder).context("make the plugin's folder")?;
@@ -108,6 +113,7 @@ impl Plugin {
             environment,
             program,
             host,
+            inside,
             process,
         };
         ensure!(
@@ -127,6 +133,7 @@ impl Plugin {
         ensure!(self.process.is_none(), "the plugin is running");
         let mut program = self
             .program()?
+            .inside(self.inside)
             .arg("--config")
             .arg(&self.config)
             .arg("--driver-name")
@@ -184,10 +191,13 @@ impl Plugin {
         &self.name
     }
 
-    /// Its socket.
+    /// Its socket, as it is reached from here.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.socket.clone()
+        match self.inside {
+            Some(inside) => inside.path(&self.socket),
+            None => self.socket.clone(),
+        }
     }
 
     /// Its state folder: the ledger, caches.

@@ -4,6 +4,7 @@
 //! their own process; this is for those that treat the arrays as the outside world: the demo, and
 //! tests that kill them.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,7 @@ struct Ready {
 pub struct SimulatedArray {
     /// Its name, as in the simulator's configuration.
     pub name: String,
-    /// `127.0.0.1:port` of its REST interface.
+    /// Address and port of its REST interface.
     pub address: String,
     /// An API token of its administrator.
     pub token: String,
@@ -96,9 +97,21 @@ impl Simulator {
     /// # Errors
     /// When the program was not built, ends, or is not ready in time; with the end of its log.
     pub async fn start(folder: &Path, names: &[&str]) -> Result<Self> {
+        Self::start_at(folder, names, Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    /// As [`Simulator::start`], with arrays that answer at another address of this machine than the
+    /// loopback's.
+    ///
+    /// # Errors
+    /// As [`Simulator::start`].
+    pub async fn start_at(folder: &Path, names: &[&str], address: IpAddr) -> Result<Self> {
         let folder = folder.join("arrays");
         std::fs::create_dir_all(&folder).context("make the simulator's folder")?;
-        let arrays: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
+        let arrays: Vec<Value> = names
+            .iter()
+            .map(|name| json!({"name": name, "bind": address}))
+            .collect();
         let config = json!({"arrays": arrays, "lun_folder": folder.join("luns")});
         std::fs::write(folder.join("arrays.json"), config.to_string())
             .context("write the simulator's configuration")?;

@@ -10,7 +10,7 @@ use super::turn::Turn;
 use crate::environment::find_tool;
 use crate::mounts::unmount_under;
 use crate::process::{
-    Finished, Guard, ProcessInfo, Program, descendants_of, kill_9, processes, wait_gone,
+    Finished, Guard, Inside, ProcessInfo, Program, descendants_of, kill_9, processes, wait_gone,
 };
 use crate::unix_http;
 
@@ -36,6 +36,7 @@ pub struct Engine {
     daemon: Option<Guard>,
     arguments: Vec<String>,
     turn: Turn,
+    inside: Option<Inside>,
 }
 
 impl Engine {
@@ -54,7 +55,7 @@ impl Engine {
     /// As [`Engine::start`].
     pub async fn start_with(folder: &Path, arguments: &[&str]) -> Result<Self> {
         let turn = Turn::wait().await?;
-        Self::start_in(turn, folder, arguments).await
+        Self::start_in(turn, None, folder, arguments).await
     }
 
     /// Starts a second engine of the same test in another folder; it would wait for ever for a
@@ -63,10 +64,16 @@ impl Engine {
     /// # Errors
     /// As [`Engine::start`].
     pub async fn start_beside(&self, folder: &Path, arguments: &[&str]) -> Result<Self> {
-        Self::start_in(self.turn.clone(), folder, arguments).await
+        Self::start_in(self.turn.clone(), None, folder, arguments).await
     }
 
-    async fn start_in(turn: Turn, folder: &Path, arguments: &[&str]) -> Result<Self> {
+    /// Starts an engine in its turn, in namespaces if there are any.
+    pub(super) async fn start_in(
+        turn: Turn,
+        inside: Option<Inside>,
+        folder: &Path,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let folder = folder.join("docker");
         std::fs::create_dir_all(folder.join("cli")).context("make the engine's folder")?;
         let folder = folder.canonicalize().context("the engine's folder")?;
@@ -80,6 +87,7 @@ impl Engine {
             daemon: None,
             arguments,
             turn,
+            inside,
         };
         let length = engine.socket().as_os_str().len();
         ensure!(
@@ -102,6 +110,7 @@ impl Engine {
         let mut host = std::ffi::OsString::from("unix://");
         host.push(self.socket());
         let guard = Program::new(dockerd)
+            .inside(self.inside)
             .arg("--data-root")
             .arg(path(DATA))
             .arg("--exec-root")

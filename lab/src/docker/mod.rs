@@ -24,8 +24,10 @@
 mod engine;
 mod image;
 mod registry;
+mod swarm;
 mod turn;
 
 pub use engine::Engine;
 pub(crate) use engine::is_engine_root;
 pub use registry::Registry;
+pub use swarm::{Network, Node, Swarm, Task};

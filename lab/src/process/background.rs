@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::Program;
+use super::descendants::child_of;
 use crate::wait;
 
 /// Between SIGTERM and SIGKILL when a guard is dropped.
@@ -25,6 +26,8 @@ const TAIL_BYTES: u64 = 64 * 1024;
 pub struct Guard {
     name: String,
     child: Child,
+    /// In namespaces, the child is only the way in: nsenter(1), which waits for the program.
+    inside: bool,
     log: PathBuf,
     ended: Option<ExitStatus>,
 }
@@ -48,6 +51,7 @@ impl Program {
         Ok(Guard {
             name: name.to_string_lossy().into_owned(),
             child,
+            inside: self.inside.is_some(),
             log: log.to_owned(),
             ended: None,
         })
@@ -109,9 +113,14 @@ impl Guard {
 
     /// Sends a signal to the program alone, if it still runs.
     pub fn signal(&mut self, signal: Signal) {
-        if let Some(id) = self.running_id() {
-            log_failure(kill_process(id, signal));
+        let Some(mut id) = self.running_id() else {
+            return;
+        };
+        if self.inside {
+            let program = child_of(self.child.id()).and_then(|child| pid(child.id));
+            id = program.unwrap_or(id);
         }
+        log_failure(kill_process(id, signal));
     }
 
     /// The last lines of its log.
@@ -150,7 +159,7 @@ impl Guard {
         if self.ended().is_some() {
             return None;
         }
-        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+        pid(self.child.id())
     }
 
     fn signal_group(&mut self, signal: Signal) {
@@ -210,6 +219,10 @@ fn report(text: &str) {
 )]
 fn pause() {
     std::thread::sleep(Duration::from_millis(5));
+}
+
+fn pid(id: u32) -> Option<Pid> {
+    i32::try_from(id).ok().and_then(Pid::from_raw)
 }
 
 fn log_failure(signalled: rustix::io::Result<()>) {

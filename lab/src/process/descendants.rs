@@ -71,6 +71,14 @@ pub fn descendants_of(roots: &[ProcessInfo], all: &[ProcessInfo]) -> Vec<Process
     found
 }
 
+/// The only process that the given one started and that is still there.
+pub(super) fn child_of(parent: u32) -> Option<ProcessInfo> {
+    let mut children = processes()
+        .into_iter()
+        .filter(|process| process.parent == parent && !process.command.is_empty());
+    children.next().filter(|_| children.next().is_none())
+}
+
 /// Kills processes by id, each only if the id still means the same process.
 pub fn kill_9(processes: &[ProcessInfo]) {
     for process in processes {

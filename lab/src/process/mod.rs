@@ -8,9 +8,11 @@
 mod background;
 mod binary;
 mod descendants;
+mod namespaces;
 mod program;
 
 pub use background::Guard;
 pub use binary::{armed_plugin, find_binary};
 pub use descendants::{ProcessInfo, descendants_of, kill_9, processes, wait_gone};
+pub use namespaces::{Inside, Namespaces};
 pub use program::{Finished, Program};

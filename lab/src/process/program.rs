@@ -12,6 +12,8 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
+use super::Inside;
+
 /// Kept of each output stream; what comes after it is read and thrown away.
 const OUTPUT_LIMIT: usize = 1 << 20;
 /// For programs that nobody set another deadline for.
@@ -24,6 +26,7 @@ pub struct Program {
     pub(super) arguments: Vec<OsString>,
     pub(super) environment: Vec<(OsString, Option<OsString>)>,
     pub(super) output: Option<PathBuf>,
+    pub(super) inside: Option<Inside>,
     stdin: Option<Arc<OwnedFd>>,
     input: Vec<u8>,
     deadline: Duration,
@@ -59,6 +62,7 @@ impl Program {
             arguments: Vec::new(),
             environment: Vec::new(),
             output: None,
+            inside: None,
             stdin: None,
             input: Vec::new(),
             deadline: DEFAULT_DEADLINE,
@@ -114,6 +118,13 @@ impl Program {
     #[must_use]
     pub fn output_to(mut self, path: impl Into<PathBuf>) -> Self {
         self.output = Some(path.into());
+        self
+    }
+
+    /// Runs it in namespaces of their own; in this process' if not set.
+    #[must_use]
+    pub const fn inside(mut self, inside: Option<Inside>) -> Self {
+        self.inside = inside;
         self
     }
 
@@ -196,7 +207,16 @@ impl Program {
     )]
     pub(super) fn command(&self) -> std::process::Command {
         use std::os::unix::process::CommandExt;
-        let mut command = std::process::Command::new(&self.program);
+        let mut command = match self.inside {
+            None => std::process::Command::new(&self.program),
+            Some(inside) => {
+                let mut command = std::process::Command::new("nsenter");
+                command.arg(format!("--target={}", inside.id()));
+                command.args(["--mount", "--uts", "--ipc", "--net", "--pid", "--"]);
+                command.arg(&self.program);
+                command
+            }
+        };
         command.args(&self.arguments).process_group(0);
         for (name, value) in &self.environment {
             match value {

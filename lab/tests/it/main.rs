@@ -4,3 +4,4 @@ mod docker;
 mod leftovers;
 mod process;
 mod simulator;
+mod swarm;

@@ -13,7 +13,6 @@ mod host;
 use std::path::Path;
 use std::sync::Arc;
 
-use host_attach::LinuxAttacher;
 use storage_core::{Attacher, Engine, EngineSettings, Error};
 use thiserror::Error as ThisError;
 
@@ -110,6 +109,22 @@ pub fn assemble_with_mounts(
     })
 }
 
+/// An engine over every configured FlashArray with a host of the caller's own: for embedders that
+/// attach in a way of theirs, and for tests that need many hosts on one machine.
+///
+/// # Errors
+/// When no array can be asked, or one is configured so that it cannot be.
+pub fn engine_over(
+    config: &Config,
+    attacher: Arc<dyn Attacher>,
+) -> Result<Arc<Engine>, FleetError> {
+    let arrays = arrays::build(config).map_err(FleetError::Misconfigured)?;
+    if arrays.is_empty() {
+        return Err(FleetError::NothingToServe(arrays::blades(config)));
+    }
+    Ok(engine(config, arrays, attacher))
+}
+
 /// Every FlashArray by itself: one whose configuration cannot work hides none of the others. For
 /// those who look, not for those who make volumes.
 pub(crate) fn sites(config: &Config) -> Vec<crate::operator::Site> {
@@ -121,7 +136,7 @@ pub(crate) fn unasked(config: &Config) -> Vec<Refused> {
     arrays::blades(config)
 }
 
-fn engine(config: &Config, arrays: Vec<Built>, attacher: Arc<LinuxAttacher>) -> Arc<Engine> {
+fn engine(config: &Config, arrays: Vec<Built>, attacher: Arc<dyn Attacher>) -> Arc<Engine> {
     let draining: Vec<String> = arrays
         .iter()
         .filter(|array| array.draining)

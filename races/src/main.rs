@@ -1,0 +1,16 @@
+//! One host of a race: `race-worker ORDERS` carries the orders of a file out and ends.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use races::{Orders, work};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let orders = std::env::args_os().nth(1).map(PathBuf::from);
+    let orders = orders.context("usage: race-worker ORDERS")?;
+    let text =
+        std::fs::read_to_string(&orders).with_context(|| format!("read {}", orders.display()))?;
+    let orders: Orders = serde_json::from_str(&text).context("read the orders")?;
+    work(orders).await
+}

@@ -15,7 +15,7 @@ use crate::size::Size;
 use crate::snapshot::SnapshotName;
 
 /// The options of this version.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "size",
     "volume_label_selector",
     "source",
@@ -24,11 +24,21 @@ const KNOWN: [&str; 8] = [
     "mountoptions",
     "iops_limit",
     "bandwidth_limit",
+    "import_from_src",
+];
+
+/// What cannot be said of a volume that is adopted.
+const ALONE: [&str; 5] = [
+    "size",
+    "source",
+    "createoptions",
+    "iops_limit",
+    "bandwidth_limit",
 ];
 
 /// Options with a meaning that this version does not give them. Refused by name: a volume without
 /// its data or rules is not the one that was asked for.
-const NOT_AVAILABLE: [&str; 2] = ["import_from_src", "exportrules"];
+const NOT_AVAILABLE: [&str; 1] = ["exportrules"];
 
 /// What holds where the user says nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +80,9 @@ pub struct VolumeOptions {
     pub mount_options_given: bool,
     /// What it is to be a copy of; `None` for an empty volume.
     pub source: Option<SourceName>,
+    /// The array's object that is to be adopted under the name, by its name there; `None` for a new
+    /// volume.
+    pub import: Option<String>,
     /// What it may do at most.
     pub limits: Limits,
 }
@@ -164,10 +177,18 @@ impl VolumeOptions {
                     .to_owned(),
             ));
         }
+        if let Some(other) = ALONE.iter().find(|other| given.has(other))
+            && given.has("import_from_src")
+        {
+            return Err(invalid(format!(
+                "option `{other}` has no meaning beside `import_from_src`: a volume that is adopted stays as it is"
+            )));
+        }
         let options = Self {
             kind_given: given.has("fstype"),
             mount_options_given: mount.is_some(),
             source,
+            import: given.read("import_from_src", object)?,
             limits: Limits {
                 iops: given.read("iops_limit", operations)?,
                 bandwidth: given.read("bandwidth_limit", str::parse)?,
@@ -194,7 +215,8 @@ impl VolumeOptions {
 
     fn check_size(&self, defaults: &OptionDefaults) -> Result<()> {
         // A copy is as large as its source, which has a file system.
-        if self.source.is_some() {
+        // What is adopted has its size.
+        if self.source.is_some() || self.import.is_some() {
             return Ok(());
         }
         let (size, kind) = (self.size_or(defaults), self.filesystem.kind);
@@ -263,6 +285,17 @@ fn operations(text: &str) -> Result<u64> {
              digits"
         ))
     })
+}
+
+/// The name of an object on an array. What it may consist of is the array's to say.
+fn object(text: &str) -> Result<String> {
+    let is_text = |c: char| !c.is_control() && !c.is_whitespace();
+    if !text.is_empty() && text.len() <= VolumeName::MAX_BYTES && text.chars().all(is_text) {
+        return Ok(text.to_owned());
+    }
+    Err(invalid(
+        "this is no name of a volume on an array".to_owned(),
+    ))
 }
 
 fn unknown(name: &str) -> Error {
@@ -395,9 +428,14 @@ mod tests {
                 "option: volume_label_selector",
             ),
             (
-                &[("import_from_src", "x")],
-                Unsupported,
-                "`import_from_src` is not available",
+                &[("import_from_src", "")],
+                InvalidArgument,
+                "option: import_from_src",
+            ),
+            (
+                &[("import_from_src", "x"), ("size", "1G")],
+                InvalidArgument,
+                "`size` has no meaning beside `import_from_src`",
             ),
             (&[("source", "")], InvalidArgument, "option: source"),
             (&[("source", "a/b.c")], InvalidArgument, "option: source"),

@@ -130,12 +130,15 @@ impl Copy {
             Error::new(ErrorKind::Unsupported, "the array cannot copy volumes")
                 .with_context("array", member.backend.endpoint())
         })?;
-        let request = CloneVolume {
+        clones.clone_volume(self.request(volume, fresh_uuid)).await
+    }
+
+    pub(super) fn request(&self, volume: CreateVolume, fresh_uuid: Uuid) -> CloneVolume {
+        CloneVolume {
             volume,
             source: self.source.clone(),
             fresh_uuid,
-        };
-        clones.clone_volume(request).await
+        }
     }
 }
 

@@ -14,8 +14,9 @@ use tokio::time::{Instant, timeout};
 
 use crate::backend::{Backend, VolumeKey};
 use crate::capability::Telemetry;
+use crate::engine::claim::{Listing, RecordCache};
 use crate::error::{Error, ErrorKind, Result};
-use crate::name::VolumeName;
+use crate::name::{Namespace, VolumeName};
 use crate::select::Candidate;
 use crate::size::Size;
 use crate::volume::{ArrayId, Volume, VolumeState};
@@ -40,6 +41,17 @@ pub(crate) struct Member {
     draining: bool,
     telemetry: AsyncMutex<Option<Reading>>,
     placed: Mutex<Vec<(Instant, Size)>>,
+    /// Who answered last.
+    identity: Mutex<Option<Identity>>,
+    /// The last complete listing, where the backend tells what is needed.
+    listing: Mutex<Option<Listing>>,
+}
+
+/// Which array it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) array: ArrayId,
+    pub(crate) name: String,
 }
 
 /// All configured arrays.
@@ -47,7 +59,9 @@ pub(crate) struct Member {
 pub(crate) struct Fleet {
     members: Vec<Arc<Member>>,
     by_array: RwLock<HashMap<ArrayId, Arc<Member>>>,
-    ask_limit: Duration,
+    pub(crate) ask_limit: Duration,
+    /// The fleet record in force, as far as this process knows.
+    pub(crate) record: RecordCache,
 }
 
 /// A volume and the array that it is on.
@@ -115,6 +129,8 @@ impl Fleet {
                     draining,
                     telemetry: AsyncMutex::new(None),
                     placed: Mutex::new(Vec::new()),
+                    identity: Mutex::new(None),
+                    listing: Mutex::new(None),
                 })
             })
             .collect();
@@ -122,6 +138,7 @@ impl Fleet {
             members,
             by_array: RwLock::new(HashMap::new()),
             ask_limit,
+            record: RecordCache::default(),
         }
     }
 
@@ -260,7 +277,12 @@ impl Fleet {
         lookup
     }
 
-    fn sort_in(&self, lookup: &mut Lookup, member: &Arc<Member>, answer: Result<Option<Volume>>) {
+    pub(crate) fn sort_in(
+        &self,
+        lookup: &mut Lookup,
+        member: &Arc<Member>,
+        answer: Result<Option<Volume>>,
+    ) {
         match answer {
             Ok(Some(volume)) => {
                 self.learn(volume.id.array(), member);
@@ -315,6 +337,12 @@ impl Fleet {
             .collect()
     }
 
+    /// The namespace that all backends are views through.
+    pub(crate) fn namespace(&self) -> Option<&Namespace> {
+        let first = self.members.first();
+        first.map(|member| member.backend.namespace())
+    }
+
     pub(crate) fn by_endpoint(&self, endpoint: &str) -> Option<Arc<Member>> {
         self.members
             .iter()
@@ -325,13 +353,13 @@ impl Fleet {
 
 impl Member {
     /// What is noted of an array that gave no answer at all.
-    fn no_answer(self: &Arc<Self>) -> (String, Error) {
+    pub(crate) fn no_answer(self: &Arc<Self>) -> (String, Error) {
         let error = Error::new(ErrorKind::Unavailable, "no answer yet");
         (self.backend.to_string(), error)
     }
 
     /// Telemetry of at most ten seconds' age; concurrent callers share one read.
-    async fn telemetry(&self) -> Result<Telemetry> {
+    pub(crate) async fn telemetry(&self) -> Result<Telemetry> {
         let mut cached = self.telemetry.lock().await;
         if let Some((read, answer)) = cached.as_ref()
             && read.elapsed() < TELEMETRY_AGE_MAX
@@ -340,7 +368,45 @@ impl Member {
         }
         let answer = self.backend.telemetry().await.map_err(Arc::new);
         *cached = Some((Instant::now(), answer.clone()));
+        if let Ok(told) = &answer {
+            *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = Some(Identity {
+                array: told.array.clone(),
+                name: told.array_name.clone(),
+            });
+        }
         answer.map_err(|error| error.duplicate())
+    }
+
+    /// Who answered last; `None` until it was reached.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        let identity = self.identity.lock();
+        identity.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who it is, asking once if that is not known.
+    pub(crate) async fn identify(&self) -> Result<Identity> {
+        if let Some(identity) = self.identity() {
+            return Ok(identity);
+        }
+        let told = self.telemetry().await?;
+        Ok(Identity {
+            array: told.array,
+            name: told.array_name,
+        })
+    }
+
+    /// Keeps a complete listing.
+    pub(crate) fn listed(&self, listing: Option<Listing>) {
+        *self.listing.lock().unwrap_or_else(PoisonError::into_inner) = listing;
+    }
+
+    /// Whether a complete listing that began after that moment says that nothing here bears on
+    /// the name.
+    pub(crate) fn is_cleared(&self, name: &VolumeName, since: Instant) -> bool {
+        let listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
+        listing.as_ref().is_some_and(|listing| {
+            listing.began() >= since && listing.clears(self.backend.namespace(), name)
+        })
     }
 
     /// Counts a volume that is being placed here, before the array's telemetry shows it.

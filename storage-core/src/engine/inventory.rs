@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::backend::ListVolumes;
+use crate::engine::claim::Listing;
 use crate::engine::fleet::{Fleet, Located, Member};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::VolumeName;
@@ -181,6 +182,7 @@ impl Known {
 
     /// Lists one array completely; returns the number of calls that it took.
     pub(crate) async fn refresh(&self, fleet: &Fleet, member: &Arc<Member>) -> Result<u32> {
+        let mut listing = Some(Listing::begin());
         let began = Instant::now();
         let mut volumes = Vec::new();
         let mut request = ListVolumes::default();
@@ -188,12 +190,17 @@ impl Known {
         for _page in 0..PAGES_MAX {
             let page = member.backend.list(request).await?;
             volumes.extend(page.volumes);
+            listing = listing.zip(page.objects).map(|(mut listing, objects)| {
+                listing.add(member.backend.namespace(), &objects);
+                listing
+            });
             calls = calls.saturating_add(page.calls);
             let Some(next) = page.next else {
                 if let Some(volume) = volumes.first() {
                     fleet.learn(volume.id.array(), member);
                 }
                 self.replace(member, began, volumes);
+                member.listed(listing.map(Listing::finish));
                 return Ok(calls);
             };
             request = ListVolumes {

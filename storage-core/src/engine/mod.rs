@@ -9,12 +9,14 @@ mod adopt;
 mod background;
 mod builder;
 mod callers;
+mod claim;
 mod copy;
 mod doubts;
 mod fleet;
 mod inventory;
 mod mount;
 mod operations;
+mod order;
 mod provision;
 #[cfg(test)]
 mod tests;
@@ -44,6 +46,7 @@ use crate::engine::fleet::{Fleet, Located};
 use crate::engine::inventory::Known;
 use crate::engine::operations::{Call, Operations};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fleet_record::FleetRecord;
 use crate::name::VolumeName;
 use crate::options::VolumeOptions;
 use crate::outcome::Outcome;
@@ -54,6 +57,9 @@ use crate::volume::Volume;
 /// How long a start waits for the host to be looked over. It takes milliseconds, unless a device
 /// hangs; then it goes on in the background.
 const START_HEALING: Duration = Duration::from_secs(2);
+
+/// How long the first inventory waits for the fleet record.
+const START_RECORD: Duration = Duration::from_secs(2);
 
 /// What every operation needs.
 #[derive(Debug)]
@@ -80,6 +86,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// This machine's name in traces and records.
+    pub(crate) fn node(&self) -> String {
+        self.attacher.host().object_name()
+    }
+
     fn adopted(&self) -> std::sync::MutexGuard<'_, BTreeSet<VolumeName>> {
         self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,7 +163,7 @@ impl Engine {
         deadline: Instant,
     ) -> Result<Outcome<Volume>> {
         let what = format!("create {options:?}");
-        let work = provision::create(Arc::clone(&self.shared), name.clone(), options);
+        let work = provision::create(Arc::clone(&self.shared), name.clone(), options, deadline);
         self.operations
             .run(Call::new(&name, what, deadline), work)
             .await
@@ -321,6 +332,22 @@ impl Engine {
         self.operations.run(call, work).await
     }
 
+    /// Takes away what claims and removes left behind and nobody needs any more, as the background
+    /// work does now and then; returns how much that was. At most a thousand at once.
+    ///
+    /// # Errors
+    /// `Unavailable` while the fleet record is not known, or arrays come or go.
+    pub async fn sweep_now(&self) -> Result<u64> {
+        claim::sweep::sweep(&self.shared, 1000).await
+    }
+
+    /// The fleet record in force as far as memory knows; no waiting. `None` before it was needed,
+    /// and where the arrays take no part in claims.
+    #[must_use]
+    pub fn fleet_record(&self) -> Option<Arc<FleetRecord>> {
+        self.shared.fleet.record.get()
+    }
+
     /// Makes a volume larger, and its file system if it is mounted here.
     ///
     /// # Errors
@@ -373,8 +400,14 @@ impl Engine {
         for member in self.shared.fleet.members() {
             let known = Arc::clone(&self.shared.known);
             let fleet = Arc::clone(&self.shared.fleet);
-            background.spawn(known.keep_fresh(fleet, Arc::clone(member)));
+            let member = Arc::clone(member);
+            background.spawn(async move {
+                // A listing can only speak for a silent array if the record was known before.
+                let _late = timeout(START_RECORD, fleet.record.looked_for()).await;
+                known.keep_fresh(fleet, member).await;
+            });
         }
+        background.spawn(claim::sweep::keep(Arc::clone(&self.shared)));
         background.spawn(background::heal(
             Arc::clone(&self.shared),
             Arc::clone(&self.operations),

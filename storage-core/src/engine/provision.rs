@@ -1,358 +1,138 @@
 //! Create, remove and grow: what changes volumes on arrays.
 //!
-//! The look-up before a create asks every array, and a silent one makes the create fail: it may
-//! hold the volume. What this does not do yet is decide between two nodes that create one name at
-//! the same moment on two arrays; that is the claim, and it goes between look-up and commit, in
-//! [`place`].
+//! How a name is taken where several nodes may want it is the claim ([`super::claim`]); here is
+//! who takes that way, and what is done with volumes that are there.
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+
+use tokio::time::Instant;
 
 use crate::attach::AttachmentState;
-use crate::backend::{CreateVolume, DeleteVolume, ExpandVolume};
+use crate::backend::{DeleteVolume, ExpandVolume};
 use crate::claim::ArrayNumber;
 use crate::engine::Shared;
-use crate::engine::copy::{self, Copy};
-use crate::engine::fleet::{Located, Lookup};
+use crate::engine::claim;
+use crate::engine::copy::Copy;
+use crate::engine::fleet::{Located, Member};
+use crate::engine::order::{self, Attempt, Wish, being_removed, compatible, name_destroyed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::label::{self, Labels};
 use crate::name::VolumeName;
 use crate::options::VolumeOptions;
 use crate::outcome::Outcome;
-use crate::select::{Candidate, Decision, PlacementRequest, Rejection};
 use crate::size::Size;
-use crate::volume::{FormatGrant, Ownership, Volume, VolumeState};
+use crate::volume::{Ownership, Volume, VolumeState};
 
 /// How often a remove that finds its volume replaced looks again.
 const REMOVE_ROUNDS: usize = 3;
-
-impl Lookup {
-    /// A destroyed volume that keeps the name on its array.
-    fn destroyed(&self) -> Option<Located> {
-        let destroyed = |located: &&Located| located.volume.state == VolumeState::Destroyed;
-        self.found.iter().find(destroyed).cloned()
-    }
-
-    /// The one volume under the name, or none for certain: a usable one, else one whose removal
-    /// did not end.
-    pub(crate) fn single(self, name: &VolumeName) -> Result<Option<Located>> {
-        let unknown = (!self.silent.is_empty()).then(|| self.unknown(name));
-        let in_state = |state: VolumeState| {
-            self.found
-                .iter()
-                .filter(move |l| l.volume.state == state)
-                .cloned()
-                .collect::<Vec<_>>()
-        };
-        let mut ready = in_state(VolumeState::Ready);
-        if ready.len() > 1 {
-            return Err(ambiguous(name, &ready));
-        }
-        if let Some(located) = ready.pop() {
-            return Ok(Some(located));
-        }
-        if let Some(unknown) = unknown {
-            return Err(unknown);
-        }
-        let mut deleting = in_state(VolumeState::Deleting);
-        if deleting.len() > 1 {
-            return Err(ambiguous(name, &deleting));
-        }
-        Ok(deleting.pop())
-    }
-}
-
-fn ambiguous(name: &VolumeName, found: &[Located]) -> Error {
-    let places: Vec<String> = found
-        .iter()
-        .map(|l| format!("{} on {}", l.volume.object, l.member.backend.endpoint()))
-        .collect();
-    Error::new(
-        ErrorKind::FailedPrecondition,
-        format!(
-            "several arrays have a volume of this name: {}; rename or remove all but one there",
-            places.join(" and ")
-        ),
-    )
-    .with_context("volume", name.as_str())
-}
-
-/// Neither absent nor there.
-fn being_removed(located: &Located) -> Error {
-    Error::new(
-        ErrorKind::Busy,
-        format!(
-            "a remove of this volume has begun and not ended; remove it again to finish, or mount it to keep it (on {} it is {})",
-            located.member.backend.endpoint(),
-            located.volume.object
-        ),
-    )
-    .with_context("volume", located.volume.name.as_str())
-}
 
 /// Creates the volume, or finds it.
 pub(crate) async fn create(
     shared: Arc<Shared>,
     name: VolumeName,
     options: VolumeOptions,
+    deadline: Instant,
 ) -> Result<Outcome<Volume>> {
-    crash_points::point!("claim.C0.before");
-    let lookup = shared.fleet.look_up_everywhere(&name).await;
-    crash_points::point!("claim.C0.after");
+    let node = shared.node();
+    let wish = Wish {
+        name,
+        options,
+        deadline,
+        node,
+    };
+    let members = shared.fleet.members();
+    let claims = |member: &&Arc<Member>| member.backend.claims().is_some();
+    let others = members.iter().filter(|member| !claims(member));
+    match (members, others.count()) {
+        (_, 0) => claim::create(&shared, &wish).await,
+        (_, lacking) if lacking == members.len() => alone(&shared, &wish).await,
+        (_, _) => find_or_refuse(&shared, &wish).await,
+    }
+}
+
+/// On several arrays of which some cannot take part in claims, nobody could decide between two
+/// who want one name.
+async fn find_or_refuse(shared: &Shared, wish: &Wish) -> Result<Outcome<Volume>> {
+    if let Some(found) = find(shared, wish).await? {
+        return Ok(found);
+    }
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "several arrays can only take new names together if all of them can take part in claims, and one of these cannot; configure it alone",
+    )
+    .with_context("volume", wish.name.as_str()))
+}
+
+/// The volume that has the name, if it is there and answers the wish; `None` is certain.
+async fn find(shared: &Shared, wish: &Wish) -> Result<Option<Outcome<Volume>>> {
+    let name = &wish.name;
+    let lookup = shared.fleet.look_up_everywhere(name).await;
     let destroyed = lookup.destroyed();
-    if let Some(located) = lookup.single(&name)? {
+    if let Some(located) = lookup.single(name)? {
         if located.volume.state != VolumeState::Ready {
             return Err(being_removed(&located));
         }
-        compatible(&located.volume, &options, &located)?;
+        compatible(&located.volume, &wish.options, &located)?;
         shared.known.remember(&located);
-        return Ok(Outcome::AlreadySo(located.volume));
+        return Ok(Some(Outcome::AlreadySo(located.volume)));
     }
     // Only now: a live volume is the answer, whatever else has carried its name.
-    if let Some(located) = destroyed {
-        return Err(name_destroyed(&name, &located));
+    match destroyed {
+        Some(located) => Err(name_destroyed(name, &located)),
+        None => Ok(None),
     }
-    let copy = match &options.source {
-        Some(source) => Some(Copy::of(&shared, source, &options).await?),
+}
+
+/// On a single array that knows no claims: its own test-and-set decides.
+async fn alone(shared: &Shared, wish: &Wish) -> Result<Outcome<Volume>> {
+    if let Some(found) = find(shared, wish).await? {
+        return Ok(found);
+    }
+    if wish.options.import.is_some() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "this kind of array cannot adopt volumes",
+        ));
+    }
+    let copy = match &wish.options.source {
+        Some(source) => Some(Copy::of(shared, source, &wish.options).await?),
         None => None,
     };
-    place(&shared, name, options, copy).await
-}
-
-fn name_destroyed(name: &VolumeName, located: &Located) -> Error {
-    Error::new(
-        ErrorKind::FailedPrecondition,
-        format!(
-            "array {} still has a destroyed volume {} under this name; recover it there, rename it, or wait until it is eradicated",
-            located.member.backend.endpoint(),
-            located.volume.object
-        ),
-    )
-    .with_context("volume", name.as_str())
-}
-
-/// Whether an existing volume answers a create with these options. What they do not say may be
-/// anything.
-fn compatible(volume: &Volume, options: &VolumeOptions, located: &Located) -> Result<()> {
-    let differs = |what: String| {
-        Err(Error::new(ErrorKind::AlreadyExists, what).with_context("volume", volume.name.as_str()))
-    };
-    if let Some(wanted) = options.size {
-        let rounded = located.member.backend.capabilities().round(wanted)?;
-        if rounded != volume.size {
-            let has = volume.size;
-            return differs(format!(
-                "the volume exists with {has}, and {wanted} was asked for"
-            ));
-        }
-    }
-    if let Some(source) = &options.source
-        && !copy::is_copy_of(volume, source)
-    {
-        let made = copy::origin(volume).unwrap_or("nothing");
-        return differs(format!(
-            "the volume exists as a copy of {made}, and one of {source} was asked for"
-        ));
-    }
-    if !options.limits.is_empty() && options.limits != volume.limits {
-        return differs(format!(
-            "the volume exists with the limits {}, and {} was asked for",
-            volume.limits, options.limits
-        ));
-    }
-    Ok(())
-}
-
-/// Tries the arrays in the selector's order until one makes the volume. A copy can be on its
-/// source's array alone.
-async fn place(
-    shared: &Shared,
-    name: VolumeName,
-    options: VolumeOptions,
-    copy: Option<Copy>,
-) -> Result<Outcome<Volume>> {
-    let request = PlacementRequest {
-        size: size_of(shared, &name, &options, copy.as_ref())?,
-        name: name.clone(),
-        selector: options.selector.clone(),
-        limits: options.limits,
-        copy: copy.is_some(),
-    };
-    let mut candidates = candidates(shared).await;
-    if let Some(copy) = &copy {
-        let home = copy.member.backend.endpoint();
-        candidates.retain(|candidate| candidate.endpoint == home);
-    }
-    let decision = shared.selector.select(&request, &candidates);
+    let request = wish.placement(shared, copy.as_ref())?;
+    let (decision, candidates) = order::decide(shared, &request, copy.as_ref(), |_| true).await;
     let explanation = decision.explain();
-    tracing::info!(volume = %name, decision = %explanation, "placement decided");
-    let mut refusals = Vec::new();
-    for endpoint in decision.ranked() {
-        let Some(member) = shared.fleet.by_endpoint(endpoint) else {
-            continue;
-        };
-        let mut attempt = attempt(shared, &request, &options, &explanation);
-        member.place(request.size);
-        crash_points::point!("claim.placed");
-        let made = match &copy {
-            None => member.backend.create(attempt).await,
-            Some(copy) => {
-                copy.note(&mut attempt);
-                copy.make(&member, attempt, shared.chance.uuid()).await
-            }
-        };
-        match made {
-            Ok(outcome) => {
-                let located = Located {
-                    volume: outcome.get().clone(),
-                    member,
-                };
-                shared
-                    .fleet
-                    .learn(located.volume.id.array(), &located.member);
-                shared.known.remember(&located);
-                crash_points::point!("claim.acknowledged");
-                return Ok(outcome);
-            }
-            // Unknown whether the name is taken there now, or known that it is (a namesake that
-            // is destroyed or being removed): nobody may make it elsewhere.
-            Err(error) if keeps_the_name(error.kind()) => return Err(error),
-            Err(error) => {
-                tracing::warn!(volume = %name, array = endpoint, error = %error.chain(), "the array did not make the volume, trying the next");
-                refusals.push((endpoint.to_owned(), error));
-            }
-        }
-    }
-    let why = match choices(&decision, &candidates) {
-        Some(choices) => format!("labels to select by are {choices}; {explanation}"),
-        None => explanation,
+    tracing::info!(volume = %wish.name, decision = %explanation, "placement decided");
+    let chosen = decision.ranked().next();
+    let Some(member) = chosen.and_then(|endpoint| shared.fleet.by_endpoint(endpoint)) else {
+        return Err(order::nobody(
+            &wish.name,
+            &decision,
+            &candidates,
+            Vec::new(),
+        ));
     };
-    Err(nobody(&name, &why, refusals))
-}
-
-/// The labels of the arrays that the selector left out, if it left any out: told first, as a large
-/// fleet's reasons are cut on their way to the user.
-fn choices(decision: &Decision, candidates: &[Candidate]) -> Option<String> {
-    let verdicts = decision.verdicts.iter();
-    let unmatched: Vec<&str> = verdicts
-        .filter(|verdict| matches!(verdict.score, Err(Rejection::Labels(_))))
-        .map(|verdict| verdict.endpoint.as_str())
-        .collect();
-    let left_out = |candidate: &&Candidate| unmatched.contains(&candidate.endpoint.as_str());
-    let left_out = candidates.iter().filter(left_out);
-    let labels: Vec<&Labels> = left_out.map(|one| &one.labels).collect();
-    Some(label::choices(&labels)).filter(|choices| !choices.is_empty())
-}
-
-/// The size to ask for.
-fn size_of(
-    shared: &Shared,
-    name: &VolumeName,
-    options: &VolumeOptions,
-    copy: Option<&Copy>,
-) -> Result<Size> {
-    if let Some(copy) = copy {
-        let source = copy.source.size();
-        let wanted = options.size.unwrap_or(source);
-        if wanted >= source {
-            return Ok(wanted);
-        }
-        return Err(Error::new(
-            ErrorKind::OutOfRange,
-            format!("{wanted} is less than its source has: {source}"),
-        )
-        .with_context("volume", name.as_str()));
-    }
-    let size = options.size.unwrap_or(shared.settings.default_size);
-    let kind = options.filesystem.kind;
-    let minimum = kind.size_min();
-    if size >= minimum {
-        return Ok(size);
-    }
-    Err(Error::new(
-        ErrorKind::OutOfRange,
-        format!("{size} is too small for {kind}: it needs at least {minimum}"),
-    )
-    .with_context("volume", name.as_str()))
-}
-
-const fn keeps_the_name(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::Timeout | ErrorKind::FailedPrecondition | ErrorKind::Busy
-    )
-}
-
-/// One attempt on one array, under a nonce and with a file system UUID of its own.
-fn attempt(
-    shared: &Shared,
-    request: &PlacementRequest,
-    options: &VolumeOptions,
-    explanation: &str,
-) -> CreateVolume {
-    let by = concat!("fairlead ", env!("CARGO_PKG_VERSION"));
-    let mut attributes = Labels::from([
-        (
-            "created-by".to_owned(),
-            format!("{by} on {}", shared.attacher.host().object_name()),
-        ),
-        (
-            "created-at".to_owned(),
-            time_for_people(shared.clock.now_ms()),
-        ),
-        ("placement".to_owned(), explanation.to_owned()),
-    ]);
-    let selector = options.selector.to_string();
-    if !selector.is_empty() {
-        attributes.insert("volume_label_selector".to_owned(), selector);
-    }
-    CreateVolume {
-        name: request.name.clone(),
-        size: request.size,
-        filesystem: options.filesystem.clone(),
-        format_grant: Some(FormatGrant {
-            filesystem: options.filesystem.kind,
-            uuid: shared.chance.uuid(),
-        }),
-        limits: options.limits,
-        attributes,
+    let attempt = Attempt {
+        explanation: &explanation,
         nonce: shared.chance.claim_nonce(ArrayNumber::default()),
-    }
-}
-
-/// RFC 3339, to the second. The format ends with the year 9999.
-fn time_for_people(ms: u64) -> String {
-    let time = UNIX_EPOCH + Duration::from_millis(ms.min(253_402_300_799_000));
-    humantime::format_rfc3339_seconds(time).to_string()
-}
-
-/// Every array, with those marked whose volumes this host cannot attach: what was placed there
-/// could never be mounted here.
-async fn candidates(shared: &Shared) -> Vec<Candidate> {
-    let mut candidates = shared.fleet.candidates().await;
-    for candidate in &mut candidates {
-        let supported = shared.attacher.supports(candidate.capabilities.protocol);
-        candidate.unsupported = supported.err().map(|error| error.message().to_owned());
-    }
-    candidates
-}
-
-/// The error when no array made the volume: the last refusal's kind, and all of them in words.
-fn nobody(name: &VolumeName, explanation: &str, refusals: Vec<(String, Error)>) -> Error {
-    let words: Vec<String> = refusals
-        .iter()
-        .map(|(array, error)| format!("{array}: {}", error.chain()))
-        .collect();
-    let last = refusals.into_iter().next_back().map(|(_, error)| error);
-    let kind = last
-        .as_ref()
-        .map_or(ErrorKind::ResourceExhausted, Error::kind);
-    let message = if words.is_empty() {
-        format!("no array can take this volume: {explanation}")
-    } else {
-        format!("no array made this volume: {}", words.join("; "))
     };
-    Error::new(kind, message).with_context("volume", name.as_str())
+    let mut volume = wish.attempt(shared, &request, attempt);
+    member.place(request.size);
+    let made = match &copy {
+        None => member.backend.create(volume).await,
+        Some(copy) => {
+            copy.note(&mut volume);
+            copy.make(&member, volume, shared.chance.uuid()).await
+        }
+    };
+    let outcome = made?;
+    let located = Located {
+        volume: outcome.get().clone(),
+        member,
+    };
+    shared
+        .fleet
+        .learn(located.volume.id.array(), &located.member);
+    shared.known.remember(&located);
+    Ok(outcome)
 }
 
 /// Removes the volume of that name, whichever it is now.

@@ -1,0 +1,365 @@
+//! The fleet record: how a node comes to know the one in force, and how a new epoch is taken.
+//!
+//! An epoch is decided by the claim arrays of the epoch before, as a name is, and then put on all
+//! members. Whoever finds it half done finishes it. How the first one comes to be is in `found`.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::decide::decide;
+use super::found;
+use super::roster::{Roster, claims};
+use super::trace::{Event, Mark, Place};
+use crate::engine::Shared;
+use crate::engine::fleet::{Fleet, Identity, Member, bounded};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fleet_record::{Epoch, FleetPhase, FleetRecord};
+use crate::volume::ArrayId;
+
+/// What this process knows of the record. It only grows newer.
+#[derive(Debug)]
+pub(crate) struct RecordCache {
+    held: RwLock<Option<Held>>,
+    loading: AsyncMutex<()>,
+    /// Whether the record was looked for once.
+    pub(super) tried: watch::Sender<bool>,
+    /// Volumes that this process has made since the last sweep.
+    pub(super) claimed: AtomicU64,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    record: Arc<FleetRecord>,
+    since: Instant,
+}
+
+impl Default for RecordCache {
+    fn default() -> Self {
+        Self {
+            held: RwLock::default(),
+            loading: AsyncMutex::default(),
+            tried: watch::Sender::new(false),
+            claimed: AtomicU64::new(0),
+        }
+    }
+}
+
+impl RecordCache {
+    pub(crate) fn get(&self) -> Option<Arc<FleetRecord>> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().map(|held| Arc::clone(&held.record))
+    }
+
+    fn keep(&self, record: FleetRecord) -> Arc<FleetRecord> {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        let mut since = Instant::now();
+        if let Some(old) = held.as_ref() {
+            if old.record.epoch > record.epoch {
+                return Arc::clone(&old.record);
+            }
+            if old.record.epoch == record.epoch {
+                since = old.since;
+            }
+        }
+        let record = Arc::new(record);
+        *held = Some(Held {
+            record: Arc::clone(&record),
+            since,
+        });
+        record
+    }
+
+    /// Waits until the record was looked for once.
+    pub(crate) async fn looked_for(&self) {
+        // An error means that nobody looks any more.
+        let mut tried = self.tried.subscribe();
+        drop(tried.wait_for(|tried| *tried).await);
+    }
+}
+
+impl Fleet {
+    /// The record in force with its arrays, if it is known.
+    pub(crate) fn roster(&self) -> Option<Roster> {
+        let held = self.record.held.read();
+        let held = held.unwrap_or_else(PoisonError::into_inner).clone()?;
+        Some(Roster::new(self, held.record, held.since))
+    }
+}
+
+/// Whether a record may be written where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Founding {
+    /// Somebody wants a name.
+    Allowed,
+    /// Nobody does.
+    Not,
+}
+
+/// The record in force. One that is known and newer than `beyond` is good enough.
+///
+/// # Errors
+/// `Unavailable` while it cannot be told; `FailedPrecondition` for two fleets in one
+/// configuration, or a beginning of a fleet of other arrays.
+pub(crate) async fn load(
+    shared: &Shared,
+    beyond: Option<Epoch>,
+    founding: Founding,
+) -> Result<Arc<FleetRecord>> {
+    let _alone = shared.fleet.record.loading.lock().await;
+    if let Some(record) = shared.fleet.record.get()
+        && beyond.is_none_or(|beyond| record.epoch > beyond)
+    {
+        return Ok(record);
+    }
+    let record = ascertain(shared, founding).await;
+    Ok(keep(shared, record?))
+}
+
+/// Remembers a record that is in force.
+pub(super) fn keep(shared: &Shared, record: FleetRecord) -> Arc<FleetRecord> {
+    told(shared, &record, Place::Fleet, "in-force");
+    shared.fleet.record.keep(record)
+}
+
+/// One configured array and its copy of the record.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) member: Arc<Member>,
+    pub(super) identity: Option<Identity>,
+    pub(super) answer: Result<Option<FleetRecord>>,
+}
+
+impl Counted {
+    pub(super) fn copy(&self) -> Option<&FleetRecord> {
+        self.answer.as_ref().ok()?.as_ref()
+    }
+
+    pub(super) fn is(&self, array: &ArrayId) -> bool {
+        let identity = self.identity.as_ref();
+        identity.is_some_and(|identity| identity.array == *array)
+    }
+}
+
+/// Asks every configured array, each array once.
+pub(super) async fn census(shared: &Shared) -> Vec<Counted> {
+    let mut asked = JoinSet::new();
+    let limit = shared.fleet.ask_limit;
+    for (index, member) in shared.fleet.members().iter().enumerate() {
+        let member = Arc::clone(member);
+        asked.spawn(async move {
+            let answer = bounded(limit, async {
+                member.telemetry().await?;
+                claims(&member)?.fleet_record().await
+            });
+            (index, answer.await)
+        });
+    }
+    let members = shared.fleet.members().iter();
+    let mut answers: Vec<Option<_>> = members.map(|_| None).collect();
+    while let Some(joined) = asked.join_next().await {
+        if let Ok((index, answer)) = joined
+            && let Some(place) = answers.get_mut(index)
+        {
+            *place = Some(answer);
+        }
+    }
+    let mut counted: Vec<Counted> = Vec::new();
+    for (member, answer) in shared.fleet.members().iter().zip(answers) {
+        let identity = member.identity();
+        if identity.is_some() && counted.iter().any(|one| one.identity == identity) {
+            continue;
+        }
+        counted.push(Counted {
+            member: Arc::clone(member),
+            identity,
+            answer: answer.unwrap_or_else(|| Err(member.no_answer().1)),
+        });
+    }
+    counted
+}
+
+async fn ascertain(shared: &Shared, founding: Founding) -> Result<FleetRecord> {
+    let census = census(shared).await;
+    let cached = shared.fleet.record.get();
+    let copies: Vec<&FleetRecord> = census.iter().filter_map(Counted::copy).collect();
+    let Some(ours) = found::ours(&copies, cached.as_deref())? else {
+        return match founding {
+            Founding::Allowed => found::found(shared, &census).await,
+            Founding::Not => Err(Error::new(
+                ErrorKind::Unavailable,
+                "the arrays have no fleet record yet",
+            )),
+        };
+    };
+    let of_ours = copies
+        .iter()
+        .filter(|copy| found::share_members(copy, ours));
+    let Some(newest) = of_ours.clone().max_by_key(|copy| copy.epoch) else {
+        return Ok(ours.clone());
+    };
+    if newest.epoch == Epoch(1) {
+        return found::complete(shared, &census, newest).await;
+    }
+    let before = of_ours
+        .clone()
+        .copied()
+        .chain(cached.as_deref())
+        .find(|copy| copy.epoch.0 + 1 == newest.epoch.0);
+    let mut same: Vec<FleetRecord> = of_ours
+        .filter(|copy| copy.epoch == newest.epoch)
+        .map(|copy| (*copy).clone())
+        .collect();
+    same.dedup_by_key(|copy| copy.nonce);
+    // Everybody who answers has it: the epoch before was over before the second one had it.
+    if before.is_none()
+        && let [only] = same.as_slice()
+    {
+        let lacks = |counted: &Counted| counted.answer.is_ok() && counted.copy().is_none();
+        if census.iter().any(lacks) {
+            drop(spread(shared, only).await);
+        }
+        return Ok(only.clone());
+    }
+    let voting = before.unwrap_or(newest).clone();
+    let Some(proposal) = same.into_iter().next() else {
+        return Ok((*newest).clone());
+    };
+    take(shared, &voting, proposal).await
+}
+
+/// Has an epoch decided by the claim arrays of the one before, helping whatever is proposed there
+/// already, and puts what was decided on all members of both.
+///
+/// # Errors
+/// `Unavailable` when too many of the claim arrays are silent.
+pub(super) async fn take(
+    shared: &Shared,
+    before: &FleetRecord,
+    proposal: FleetRecord,
+) -> Result<FleetRecord> {
+    let roster = Roster::new(&shared.fleet, Arc::new(before.clone()), Instant::now());
+    let mut candidate = proposal;
+    let mut found: Vec<FleetRecord> = Vec::new();
+    let mut votes = Vec::new();
+    let mut reasons = Vec::new();
+    // One after the other, so that two who propose at once mostly meet at the first.
+    for (number, member) in roster.voters() {
+        let answer = match &member {
+            Some(member) => put(shared, member, &candidate).await,
+            None => Err(Error::new(ErrorKind::Unavailable, "not configured here")),
+        };
+        match answer {
+            Ok(record) => {
+                votes.push(Some(record.nonce));
+                candidate = record.clone();
+                found.push(record);
+            }
+            Err(error) => {
+                votes.push(None);
+                reasons.push(format!("array {number}: {}", error.chain()));
+            }
+        }
+    }
+    // Records are never taken back, so here a tie can be broken: by the first array.
+    let all = votes.iter().all(Option::is_some);
+    let winner = decide(&votes).or_else(|| votes.first().copied().flatten().filter(|_| all));
+    let winner = winner.and_then(|nonce| found.into_iter().find(|record| record.nonce == nonce));
+    let Some(winner) = winner else {
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            format!(
+                "epoch {} of the fleet record cannot be decided now: {}",
+                candidate.epoch,
+                reasons.join("; ")
+            ),
+        ));
+    };
+    for (array, error) in spread(shared, &winner).await {
+        tracing::warn!(array, error = %error.chain(), "the array has not got the new fleet record yet");
+    }
+    Ok(winner)
+}
+
+/// Puts a record that was decided on every configured array that has a part in it. Returns who
+/// has not got it.
+pub(super) async fn spread(shared: &Shared, record: &FleetRecord) -> Vec<(String, Error)> {
+    let mut lacking = Vec::new();
+    for member in shared.fleet.members() {
+        let Some(identity) = member.identity() else {
+            lacking.push((member.backend.to_string(), member.no_answer().1));
+            continue;
+        };
+        if record.member(&identity.array).is_none() {
+            continue;
+        }
+        match put(shared, member, record).await {
+            Ok(found) if found.nonce == record.nonce => {}
+            Ok(found) => {
+                lacking.push((member.backend.to_string(), found::conflict(&found, record)));
+            }
+            Err(error) => lacking.push((member.backend.to_string(), error)),
+        }
+    }
+    lacking
+}
+
+/// Writes a record on one array, unless it has one of that epoch: gives what it has.
+pub(super) async fn put(
+    shared: &Shared,
+    member: &Arc<Member>,
+    record: &FleetRecord,
+) -> Result<FleetRecord> {
+    let place = Place::Endpoint(member.backend.endpoint());
+    told(shared, record, place, "asked");
+    crash_points::point!("record.put");
+    let answer = claims(member)?.put_fleet_record(record).await;
+    match &answer {
+        Ok(found) if found.nonce == record.nonce => told(shared, found, place, "written"),
+        Ok(found) => told(shared, found, place, "other"),
+        Err(_) => told(shared, record, place, "timeout"),
+    }
+    answer
+}
+
+fn told(shared: &Shared, record: &FleetRecord, array: Place<'_>, answer: &str) {
+    let phase = match record.phase {
+        FleetPhase::Open => "open",
+        FleetPhase::Changing => "changing",
+    };
+    Event {
+        step: "record",
+        node: &shared.node(),
+        array,
+        epoch: Some(record.epoch),
+        nonce: Some(Mark::Record(record.nonce)),
+        phase: Some(phase),
+        ..Event::default()
+    }
+    .tell(answer);
+}
+
+/// Enters this engine's namespace, so that others know whose names begin with it.
+///
+/// # Errors
+/// As [`take`]; `Busy` when others change the record all the time.
+pub(super) async fn enter_namespace(shared: &Shared, record: &FleetRecord) -> Result<()> {
+    let Some(namespace) = shared.fleet.namespace() else {
+        return Ok(());
+    };
+    let mut namespaces = record.namespaces.clone();
+    namespaces.push(namespace.clone());
+    let proposal = FleetRecord {
+        epoch: Epoch(record.epoch.0 + 1),
+        nonce: shared.chance.half(),
+        namespaces,
+        ..record.clone()
+    };
+    tracing::info!(namespace = %namespace, epoch = %proposal.epoch, "entering the namespace in the fleet record");
+    let taken = take(shared, record, proposal).await?;
+    keep(shared, taken);
+    Ok(())
+}

@@ -44,7 +44,7 @@ pub(crate) async fn create(
     let others = members.iter().filter(|member| !claims(member));
     match (members, others.count()) {
         (_, 0) => claim::create(&shared, &wish).await,
-        (_, lacking) if lacking == members.len() => alone(&shared, &wish).await,
+        ([_], _) => alone(&shared, &wish).await,
         (_, _) => find_or_refuse(&shared, &wish).await,
     }
 }

@@ -1,1 +1,25 @@
-//! One writer: publish, preemption and what a host does that was shut out.
+//! The fence: one writer. `docs/protocols/fence.md` as a model.
+//!
+//! Hosts publish a volume to themselves, format and mount it, are killed, lose power, are shut out
+//! and come back; requests to the array are lost, late or executed twice. [`Fence`] is what the
+//! checker explores, [`Violation`] what it must not find, and each [`Mutant`] a step left out, for
+//! which it must.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "hosts and volumes are the model's own small numbers, never outside input"
+)]
+
+mod array;
+mod canonical;
+mod delete;
+mod host;
+mod model;
+mod publish;
+mod rules;
+mod settle;
+pub mod state;
+
+pub use array::Fate;
+pub use model::{Event, Fence};
+pub use rules::{Bounds, Kernel, Mutant, Violation};

@@ -1,1 +1,5 @@
-//! What the models say, with the bounds that fit into every test run.
+//! What the models say, with the bounds that fit into every test run; larger ones with
+//! `FAIRLEAD_LONG=1`.
+
+mod check;
+mod fence;

@@ -5,4 +5,5 @@
 //! outside tests depends on it.
 
 pub mod claim;
+pub mod combined;
 pub mod fence;

@@ -88,8 +88,23 @@ impl State {
     /// Executes a request.
     pub(super) fn execute(&mut self, fence: &Fence, request: Request) -> Reply {
         match request {
-            Request::Post { host, lun, volume } => self.post(fence, (host, lun), volume),
-            Request::Fence { hosts, volume } => self.shut_out(hosts, volume),
+            Request::Post {
+                host,
+                lun,
+                volume,
+                named,
+            } => {
+                let volume = fence.meant(self, volume, named);
+                volume.map_or(Reply::Refused, |one| self.post(fence, (host, lun), one))
+            }
+            Request::Fence {
+                hosts,
+                volume,
+                named,
+            } => {
+                let volume = fence.meant(self, volume, named);
+                volume.map_or(Reply::Refused, |one| self.shut_out(hosts, one))
+            }
             Request::Disconnect {
                 host,
                 volume,
@@ -97,7 +112,7 @@ impl State {
             } => {
                 let at = usize::from(fence.object(host));
                 self.volume_mut(volume).connections[at] = 0;
-                if let Some(other) = self.named().filter(|_| named) {
+                if let Some(other) = fence.bearer(self, volume).filter(|_| named) {
                     self.volume_mut(other).connections[at] = 0;
                 }
                 Reply::Done
@@ -114,8 +129,8 @@ impl State {
                 }
                 Reply::Refused
             }
-            Request::Restore { trash } => match (self.under_trash(trash), self.named()) {
-                (Some(volume), None) => {
+            Request::Restore { trash } => match self.under_trash(trash) {
+                Some(volume) if fence.bearer(self, volume).is_none() => {
                     self.volume_mut(volume).place = Place::Named;
                     Reply::Done
                 }
@@ -131,11 +146,7 @@ impl State {
         }
     }
 
-    fn post(&mut self, fence: &Fence, (host, lun): (u8, u8), volume: Option<u8>) -> Reply {
-        let alive = |one: &u8| !matches!(self.volume(*one).place, Place::Absent | Place::Destroyed);
-        let Some(volume) = volume.filter(alive).or_else(|| self.named()) else {
-            return Reply::Refused;
-        };
+    fn post(&mut self, fence: &Fence, (host, lun): (u8, u8), volume: u8) -> Reply {
         let at = usize::from(fence.object(host));
         let taken = self.volumes.iter().any(|one| one.connections[at] == lun);
         let connection = &mut self.volume_mut(volume).connections[at];
@@ -146,10 +157,7 @@ impl State {
         Reply::Done
     }
 
-    fn shut_out(&mut self, hosts: u8, volume: Option<u8>) -> Reply {
-        let Some(volume) = volume.or_else(|| self.named()) else {
-            return Reply::Refused;
-        };
+    fn shut_out(&mut self, hosts: u8, volume: u8) -> Reply {
         if hosts & FOREIGN != 0 && self.volume(volume).foreign {
             self.volume_mut(volume).foreign = false;
             self.breaks(Violation::ForeignCut);
@@ -164,6 +172,23 @@ impl State {
 }
 
 impl Fence {
+    /// What has the name on the array of a volume.
+    pub(super) fn bearer(&self, state: &State, volume: u8) -> Option<u8> {
+        if self.bounds.arrays_apart {
+            return (state.volume(volume).place == Place::Named).then_some(volume);
+        }
+        state.named()
+    }
+
+    /// What a request goes to: by name, or the volume itself while it is there.
+    pub(super) fn meant(&self, state: &State, volume: u8, named: bool) -> Option<u8> {
+        if named {
+            return self.bearer(state, volume);
+        }
+        let there = !matches!(state.volume(volume).place, Place::Absent | Place::Destroyed);
+        there.then_some(volume)
+    }
+
     /// The host object of a host.
     pub(super) const fn object(&self, host: u8) -> u8 {
         if self.bounds.cloned && host == 1 {
@@ -312,8 +337,9 @@ impl Fence {
         }
     }
 
-    /// The volume that is there at the beginning.
-    pub(super) fn fresh_volume() -> Volume {
+    /// A volume that was just made.
+    #[must_use]
+    pub fn fresh_volume() -> Volume {
         Volume {
             place: Place::Named,
             content: Content::Blank,

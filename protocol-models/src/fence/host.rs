@@ -317,7 +317,7 @@ impl Fence {
         }
         // In doubt: its POST may have met what has the name now.
         let doubt = state.record(host, volume).intent == Intent::Nothing;
-        let other = state.named().unwrap_or(volume);
+        let other = self.bearer(state, volume).unwrap_or(volume);
         let attached = state.record(host, other).intent != Intent::Nothing;
         let named = doubt && !attached && !self.without(Mutant::DoubtByIdOnly);
         let request = Request::Disconnect {

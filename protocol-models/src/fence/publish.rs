@@ -17,10 +17,8 @@ impl Fence {
     /// The connections of whatever has the name. That it is another volume shows only where there
     /// is a connection to tell it.
     fn by_name(&self, state: &State, host: u8, operation: Operation) -> Read {
-        let by_id = self
-            .without(Mutant::ConnectById)
-            .then_some(operation.volume);
-        let Some(volume) = by_id.or_else(|| state.named()) else {
+        let named = !self.without(Mutant::ConnectById);
+        let Some(volume) = self.meant(state, operation.volume, named) else {
             return Read::Moved;
         };
         let others = self.others(state, host, volume);
@@ -105,16 +103,16 @@ impl Fence {
         if !operation.waiting || operation.caller != Caller::Preempting || victims & !frozen != 0 {
             state.breaks(Violation::FenceWithoutRight);
         }
-        let by_name = self.without(Mutant::FenceByName);
+        let named = self.without(Mutant::FenceByName);
         let request = Request::Fence {
             hosts: victims,
-            volume: (!by_name).then_some(operation.volume),
+            volume: operation.volume,
+            named,
         };
-        if by_name
-            && state.named().is_some_and(|now| {
-                now != operation.volume && self.others(state, host, now) & victims != 0
-            })
-        {
+        let met = self.meant(state, operation.volume, named);
+        let strange =
+            |met: u8| met != operation.volume && self.others(state, host, met) & victims != 0;
+        if met.is_some_and(strange) {
             state.breaks(Violation::FenceWithoutRight);
         }
         state.send(self, request, fate);
@@ -138,18 +136,18 @@ impl Fence {
     }
 
     pub(super) fn f5(&self, state: &mut State, host: u8, mut operation: Operation, fate: Fate) {
-        let by_id = self
-            .without(Mutant::ConnectById)
-            .then_some(operation.volume);
+        let named = !self.without(Mutant::ConnectById);
+        let met = self.meant(state, operation.volume, named);
         let connected = |to| self.others(state, host, to) & operation.unseen != 0;
-        if by_id.or_else(|| state.named()).is_some_and(connected) {
+        if met.is_some_and(connected) {
             state.breaks(Violation::TwoConnected);
         }
         let lun = self.new_number(state, host);
         let request = Request::Post {
             host,
             lun,
-            volume: by_id,
+            volume: operation.volume,
+            named,
         };
         let reply = state.send(self, request, fate);
         operation.posted = true;
@@ -158,7 +156,7 @@ impl Fence {
         } else if reply == Reply::Lost {
             operation.step = Step::Undo(false);
             return state.go_on(host, operation);
-        } else if reply == Reply::Refused && state.named().is_none() && by_id.is_none() {
+        } else if reply == Reply::Refused && met.is_none() {
             return Self::fail(state, host, operation);
         }
         operation.step = Step::F6;
@@ -179,7 +177,8 @@ impl Fence {
             if self.without(Mutant::LoserCuts) {
                 let request = Request::Fence {
                     hosts: others,
-                    volume: Some(operation.volume),
+                    volume: operation.volume,
+                    named: false,
                 };
                 let frozen = operation.frozen.unwrap_or_default();
                 if others & !frozen != 0 || operation.caller != Caller::Preempting {

@@ -155,6 +155,8 @@ pub struct Bounds {
     pub kernel: Kernel,
     /// What may happen, in any order and number up to this.
     pub budget: Budget,
+    /// Whether each volume is on an array of its own: names are unique on one array only.
+    pub arrays_apart: bool,
     /// The second host shows the first one's initiator.
     pub cloned: bool,
     /// Whether every state is also seen to come to its end once the faults stop.
@@ -173,6 +175,7 @@ impl Bounds {
                 rights,
                 ..Budget::default()
             },
+            arrays_apart: false,
             cloned: false,
             converges: false,
         }

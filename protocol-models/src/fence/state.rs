@@ -252,21 +252,25 @@ pub struct Host {
 /// A request that changes something at the array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Request {
-    /// F5. By name, unless a volume is given.
+    /// F5.
     Post {
         /// Who is connected.
         host: u8,
         /// Under which number.
         lun: u8,
-        /// The volume, where it goes by id.
-        volume: Option<u8>,
+        /// The volume that is meant.
+        volume: u8,
+        /// By its name: whatever has that on its array by then.
+        named: bool,
     },
-    /// F3, by id (a volume) or by name.
+    /// F3.
     Fence {
         /// Whose connections go.
         hosts: u8,
-        /// The volume.
-        volume: Option<u8>,
+        /// The volume that is meant.
+        volume: u8,
+        /// By its name.
+        named: bool,
     },
     /// A host's own connection goes: from the volume, and after F5 from whatever has the name.
     Disconnect {

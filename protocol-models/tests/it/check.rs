@@ -56,8 +56,20 @@ where
     M::State: std::hash::Hash + fmt::Debug + Clone + PartialEq + Send + Sync + 'static,
     M::Action: fmt::Debug + Clone + PartialEq,
 {
-    if let Some(found) = explore(model, HasDiscoveries::Any, what).pop() {
-        panic!("{what}\n{found}");
+    let (failures, examples): (Vec<_>, Vec<_>) = model
+        .properties()
+        .into_iter()
+        .map(|one| (one.name, one.expectation.discovery_is_failure()))
+        .partition(|(_, failure)| *failure);
+    let found = explore(model, HasDiscoveries::AnyFailures, what);
+    let of =
+        |names: &[(&str, bool)], one: &Found| names.iter().any(|(name, _)| *name == one.property);
+    if let Some(violated) = found.iter().find(|one| of(&failures, one)) {
+        panic!("{what}\n{violated}");
+    }
+    for (example, _) in examples {
+        let reached = found.iter().any(|one| one.property == example);
+        assert!(reached, "{what}: never reached: {example}");
     }
 }
 

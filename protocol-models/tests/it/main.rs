@@ -2,4 +2,5 @@
 //! `FAIRLEAD_LONG=1`.
 
 mod check;
+mod combined;
 mod fence;

@@ -133,18 +133,12 @@ impl Combined {
             .iter()
             .any(|one| one.place == Place::Named);
         let taken = there && !self.fence.bounds.arrays_apart;
-        let by_id = self.missing == Some(Missing::CommitByWaitingName)
-            && matches!(state.fence.volumes[at].place, Place::Trash(_));
-        if (!state.creators[at].waiting && !by_id) || taken {
+        if !state.creators[at].waiting || taken {
             return;
         }
-        if state.creators[at].waiting {
-            state.creators[at].waiting = false;
-            state.creators[at].spent = true;
-            state.fence.volumes[at] = crate::fence::Fence::fresh_volume();
-        } else {
-            state.fence.volumes[at].place = Place::Named;
-        }
+        state.creators[at].waiting = false;
+        state.creators[at].spent = true;
+        state.fence.volumes[at] = crate::fence::Fence::fresh_volume();
     }
 
     fn resolve(&self, state: &mut State, winner: u8) -> Stage {

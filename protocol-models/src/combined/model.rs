@@ -24,8 +24,6 @@ pub enum Missing {
     Vote,
     /// C3: acknowledged before.
     AcknowledgeAfterCommit,
-    /// C3: by id, whatever name the volume has by now.
-    CommitByWaitingName,
 }
 
 /// Claim and fence. [`ONE_NAME`]: no two volumes have the name at once, and none appears beside

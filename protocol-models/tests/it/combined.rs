@@ -53,7 +53,6 @@ fn each_step_at_the_seam_is_missed_when_it_is_left_out() {
         Missing::AsideIsNotDead,
         Missing::Vote,
         Missing::AcknowledgeAfterCommit,
-        Missing::CommitByWaitingName,
     ] {
         // An answer before the commit is wrong only when its giver dies before it.
         let dies = missing == Missing::AcknowledgeAfterCommit;

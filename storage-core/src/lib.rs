@@ -42,7 +42,9 @@ pub use claim::{
 };
 pub use clock::{Clock, SystemClock};
 pub use clone::{CloneSource, CloneVolume, Clones};
-pub use engine::{Engine, EngineBuilder, EngineSettings, Inventory, VolumeHandle};
+pub use engine::{
+    Engine, EngineBuilder, EngineSettings, Inventory, Membership, MembershipStep, VolumeHandle,
+};
 pub use error::{Error, ErrorChain, ErrorKind, Result, Retry};
 pub use filesystem::{Filesystem, FilesystemSpec, parse_create_options, parse_mount_options};
 pub use fleet_record::{Epoch, FleetMember, FleetPhase, FleetRecord};

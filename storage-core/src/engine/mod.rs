@@ -33,6 +33,7 @@ use tokio::time::{Instant, timeout};
 
 use background::Abandonment;
 pub use builder::{EngineBuilder, EngineSettings};
+pub use claim::{Membership, MembershipStep};
 pub use inventory::Inventory;
 
 use crate::access::Host;
@@ -86,6 +87,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn books(&self) -> claim::Books {
+        claim::Books {
+            fleet: Arc::clone(&self.fleet),
+            chance: Arc::clone(&self.chance),
+            node: self.node(),
+        }
+    }
+
     /// This machine's name in traces and records.
     pub(crate) fn node(&self) -> String {
         self.attacher.host().object_name()

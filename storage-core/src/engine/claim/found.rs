@@ -5,10 +5,9 @@
 //! answered: so the first one decides between two who found at once, and what the last one has,
 //! all have.
 
-use super::record::{Counted, put};
+use super::record::{Books, Counted, put};
 use super::roster::described;
 use crate::claim::ArrayNumber;
-use crate::engine::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fleet_record::{Epoch, FleetMember, FleetPhase, FleetRecord};
 
@@ -107,7 +106,7 @@ fn all_answered(census: &[Counted]) -> Result<Vec<FleetMember>> {
 ///
 /// # Errors
 /// `Unavailable` unless all answer.
-pub(super) async fn found(shared: &Shared, census: &[Counted]) -> Result<FleetRecord> {
+pub(super) async fn found(books: &Books, census: &[Counted]) -> Result<FleetRecord> {
     let mut members = all_answered(census)?;
     if members.len() >= usize::from(ArrayNumber::MAX.0) {
         return Err(Error::new(
@@ -123,15 +122,15 @@ pub(super) async fn found(shared: &Shared, census: &[Counted]) -> Result<FleetRe
     let voters = FleetRecord::claim_arrays_for(members.len());
     let record = FleetRecord {
         epoch: Epoch(1),
-        nonce: shared.chance.half(),
+        nonce: books.chance.half(),
         phase: FleetPhase::Open,
         claim_arrays: members.iter().take(voters).map(|one| one.number).collect(),
         members,
         next_number: next,
-        namespaces: shared.fleet.namespace().cloned().into_iter().collect(),
+        namespaces: books.fleet.namespace().cloned().into_iter().collect(),
     };
     tracing::info!(members = %self::members(&record), "no array has a fleet record: founding the fleet");
-    install(shared, census, record).await
+    install(books, census, record).await
 }
 
 /// Makes sure of a first record that was found.
@@ -140,7 +139,7 @@ pub(super) async fn found(shared: &Shared, census: &[Counted]) -> Result<FleetRe
 /// `FailedPrecondition` when it was not completed and is of other arrays than are configured
 /// here; `Unavailable` when an array that may lack it is silent.
 pub(super) async fn complete(
-    shared: &Shared,
+    books: &Books,
     census: &[Counted],
     record: &FleetRecord,
 ) -> Result<FleetRecord> {
@@ -158,14 +157,14 @@ pub(super) async fn complete(
             .is_some_and(|copy| copy.nonce == record.nonce)
     });
     if is_complete {
-        repair(shared, census, record).await;
+        repair(books, census, record).await;
         return Ok(record.clone());
     }
     let here = all_answered(census)?;
     let same = here.len() == record.members.len()
         && here.iter().all(|one| record.member(&one.array).is_some());
     if same {
-        return install(shared, census, record.clone()).await;
+        return install(books, census, record.clone()).await;
     }
     let here: Vec<String> = here.iter().map(described).collect();
     Err(Error::new(
@@ -179,13 +178,13 @@ pub(super) async fn complete(
 }
 
 /// Puts the record on members that answer and have lost it.
-async fn repair(shared: &Shared, census: &[Counted], record: &FleetRecord) {
+async fn repair(books: &Books, census: &[Counted], record: &FleetRecord) {
     for counted in census {
         let identity = counted.identity.as_ref();
         let is_member = identity.is_some_and(|one| record.member(&one.array).is_some());
         if is_member
             && matches!(counted.answer, Ok(None))
-            && let Err(error) = put(shared, &counted.member, record).await
+            && let Err(error) = put(books, &counted.member, record).await
         {
             tracing::warn!(array = %counted.member.backend, error = %error.chain(), "the array lacks the fleet record, and it could not be put there");
         }
@@ -194,7 +193,7 @@ async fn repair(shared: &Shared, census: &[Counted], record: &FleetRecord) {
 
 /// Puts the record on its members, in the order of their numbers.
 async fn install(
-    shared: &Shared,
+    books: &Books,
     census: &[Counted],
     mut record: FleetRecord,
 ) -> Result<FleetRecord> {
@@ -208,7 +207,7 @@ async fn install(
                 "an array has changed meanwhile",
             ));
         };
-        let found = put(shared, &counted.member, &record).await?;
+        let found = put(books, &counted.member, &record).await?;
         if found.nonce == record.nonce {
             continue;
         }

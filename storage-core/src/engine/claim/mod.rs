@@ -4,10 +4,12 @@
 //! Here is their order; what each does is in the files beside. Everything goes on in the task of
 //! the operation: a caller that gives up stops none of it half way.
 
+mod audit;
 mod decide;
 mod found;
 mod import;
 mod listing;
+mod membership;
 mod poll;
 mod record;
 mod resolve;
@@ -24,7 +26,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 pub(crate) use listing::Listing;
-pub(crate) use record::{Founding, RecordCache, load};
+pub use membership::{Membership, MembershipStep};
+pub(crate) use record::{Books, Founding, RecordCache, load};
 
 use crate::engine::Shared;
 use crate::engine::fleet::Located;
@@ -56,6 +59,8 @@ enum Step {
     Found(Located),
     /// What was seen is not so any more.
     Again(&'static str),
+    /// Nobody takes names now.
+    Wait(&'static str),
 }
 
 /// One round, from its C0 on.
@@ -69,9 +74,10 @@ struct Round<'a> {
 
 /// Creates the volume of that name, or finds it.
 pub(crate) async fn create(shared: &Arc<Shared>, wish: &Wish) -> Result<Outcome<Volume>> {
-    let mut last = "";
-    for round in 1..=ROUNDS {
-        match one_round(shared, wish).await? {
+    let (each, longest) = PAUSE;
+    let mut round = 0;
+    let why = loop {
+        let (why, pause) = match one_round(shared, wish).await? {
             Step::Created(located) => {
                 let claimed = &shared.fleet.record.claimed;
                 claimed.fetch_add(1, Ordering::Relaxed);
@@ -83,20 +89,20 @@ pub(crate) async fn create(shared: &Arc<Shared>, wish: &Wish) -> Result<Outcome<
             }
             Step::Again(why) => {
                 tracing::debug!(volume = %wish.name, round, why, "the claim starts again");
-                last = why;
+                round += 1;
+                (why, (each * round).min(longest))
             }
-        }
-        let (each, longest) = PAUSE;
-        let pause = shared.chance.jitter((each * round).min(longest));
-        let wake = Instant::now() + pause;
-        if wake >= wish.deadline {
-            break;
+            Step::Wait(why) => (why, longest),
+        };
+        let wake = Instant::now() + shared.chance.jitter(pause);
+        if wake >= wish.deadline || round >= ROUNDS {
+            break why;
         }
         sleep_until(wake).await;
-    }
+    };
     Err(Error::new(
         ErrorKind::Unavailable,
-        format!("the name is not decided yet: {last}; try again"),
+        format!("the name is not decided yet: {why}; try again"),
     )
     .with_context("volume", wish.name.as_str()))
 }
@@ -136,7 +142,7 @@ async fn one_round(shared: &Arc<Shared>, wish: &Wish) -> Result<Step> {
         Some(_) => (view::look(shared, name).await, Ok(())),
         // Once a process: the record is read beside the first look.
         None => tokio::join!(view::look(shared, name), async {
-            let loaded = load(shared, None, Founding::Allowed).await;
+            let loaded = load(&shared.books(), None, Founding::Allowed).await;
             loaded.map(drop)
         }),
     };
@@ -153,12 +159,12 @@ async fn one_round(shared: &Arc<Shared>, wish: &Wish) -> Result<Step> {
         return Ok(Step::Again("the fleet record is not known"));
     };
     if sights.newest_epoch() > Some(roster.epoch()) || sights.is_behind(&roster) {
-        load(shared, Some(roster.epoch()), Founding::Allowed).await?;
+        load(&shared.books(), Some(roster.epoch()), Founding::Allowed).await?;
         return Ok(Step::Again("the fleet record was not the same everywhere"));
     }
     roster.is_whole()?;
     if roster.record.phase == FleetPhase::Changing {
-        return Ok(Step::Again(
+        return Ok(Step::Wait(
             "arrays are being added to the fleet or removed from it, and new names wait for that (`fairlead array ls` tells more)",
         ));
     }
@@ -169,7 +175,7 @@ async fn one_round(shared: &Arc<Shared>, wish: &Wish) -> Result<Step> {
         began,
     };
     if !round.is_entered() {
-        record::enter_namespace(shared, &round.roster.record).await?;
+        record::enter_namespace(&shared.books(), &round.roster.record).await?;
         return Ok(Step::Again("the namespace was entered in the fleet record"));
     }
     sights.pass_over(name, &round.roster)?;
@@ -212,9 +218,10 @@ impl Round<'_> {
                 .give_up(own, Step::Again("the arrays took too long"))
                 .await;
         }
-        let voted = poll.vote(self.shared, &self.wish.name, nonce).await;
+        let mine = own.as_ref().map(|own| own.nonce);
+        let voted = poll.vote(self.shared, &self.wish.name, nonce, mine).await;
         let winner = poll.winner();
-        self.tell_decision(own.as_ref().map(|own| own.nonce), winner);
+        self.tell_decision(mine, winner);
         match (voted, winner, own) {
             (Err(error), ..) => {
                 // The name is open: nothing of this attempt is to be committed by others either.

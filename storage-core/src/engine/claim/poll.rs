@@ -83,14 +83,18 @@ impl Poll {
     }
 
     /// Votes for an attempt, or for the one that is ahead of it: first on one array alone, the
-    /// first that answers; what is on its marker then is voted for on the others, at once, until
-    /// that is decided. Returns what was voted for.
+    /// first that answers; what is on its marker then is voted for on the others, at once. Returns
+    /// what was voted for. Nobody votes where more than half did.
     pub(super) async fn vote(
         &mut self,
         shared: &Arc<Shared>,
         name: &VolumeName,
-        mut nonce: ClaimNonce,
+        nonce: ClaimNonce,
+        own: Option<ClaimNonce>,
     ) -> Result<ClaimNonce> {
+        if let Some(winner) = self.winner() {
+            return Ok(winner);
+        }
         let mut opened = None;
         for place in 0..self.ballots.len() {
             let Some(ballot) = self.ballots.get(place).filter(|ballot| !ballot.silent) else {
@@ -109,12 +113,19 @@ impl Poll {
         let Some(opened) = opened else {
             return Err(self.nobody_votes(name));
         };
-        nonce = opened;
-        self.vote_on_others(shared, name, nonce).await;
-        Ok(nonce)
+        self.vote_on_others(shared, name, opened, own).await;
+        Ok(opened)
     }
 
-    async fn vote_on_others(&mut self, shared: &Arc<Shared>, name: &VolumeName, nonce: ClaimNonce) {
+    /// Only one's own success cuts the waiting short: the votes of another attempt may have to be
+    /// taken away, and one that came after that would be met again.
+    async fn vote_on_others(
+        &mut self,
+        shared: &Arc<Shared>,
+        name: &VolumeName,
+        nonce: ClaimNonce,
+        own: Option<ClaimNonce>,
+    ) {
         let mut asked = JoinSet::new();
         for (place, ballot) in self.ballots.iter().enumerate() {
             if ballot.marker.is_some() {
@@ -123,7 +134,7 @@ impl Poll {
             let (shared, ballot, name) = (Arc::clone(shared), ballot.clone(), name.clone());
             asked.spawn(async move { (place, mark(&shared, &ballot, &name, nonce).await) });
         }
-        while self.winner().is_none() {
+        while own.is_none() || self.winner() != own {
             match asked.join_next().await {
                 Some(Ok((place, answer))) => drop(self.note(place, answer)),
                 Some(Err(_)) => {}

@@ -14,7 +14,7 @@ use super::decide::decide;
 use super::found;
 use super::roster::{Roster, claims};
 use super::trace::{Event, Mark, Place};
-use crate::engine::Shared;
+use crate::chance::Chance;
 use crate::engine::fleet::{Fleet, Identity, Member, bounded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fleet_record::{Epoch, FleetPhase, FleetRecord};
@@ -90,6 +90,15 @@ impl Fleet {
     }
 }
 
+/// What it takes to read and to write records.
+#[derive(Clone, Debug)]
+pub(crate) struct Books {
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) chance: Arc<dyn Chance>,
+    /// This machine, for traces.
+    pub(crate) node: String,
+}
+
 /// Whether a record may be written where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Founding {
@@ -105,24 +114,24 @@ pub(crate) enum Founding {
 /// `Unavailable` while it cannot be told; `FailedPrecondition` for two fleets in one
 /// configuration, or a beginning of a fleet of other arrays.
 pub(crate) async fn load(
-    shared: &Shared,
+    books: &Books,
     beyond: Option<Epoch>,
     founding: Founding,
 ) -> Result<Arc<FleetRecord>> {
-    let _alone = shared.fleet.record.loading.lock().await;
-    if let Some(record) = shared.fleet.record.get()
+    let _alone = books.fleet.record.loading.lock().await;
+    if let Some(record) = books.fleet.record.get()
         && beyond.is_none_or(|beyond| record.epoch > beyond)
     {
         return Ok(record);
     }
-    let record = ascertain(shared, founding).await;
-    Ok(keep(shared, record?))
+    let record = ascertain(books, founding).await;
+    Ok(keep(books, record?))
 }
 
 /// Remembers a record that is in force.
-pub(super) fn keep(shared: &Shared, record: FleetRecord) -> Arc<FleetRecord> {
-    told(shared, &record, Place::Fleet, "in-force");
-    shared.fleet.record.keep(record)
+pub(super) fn keep(books: &Books, record: FleetRecord) -> Arc<FleetRecord> {
+    told(books, &record, Place::Fleet, "in-force");
+    books.fleet.record.keep(record)
 }
 
 /// One configured array and its copy of the record.
@@ -145,10 +154,10 @@ impl Counted {
 }
 
 /// Asks every configured array, each array once.
-pub(super) async fn census(shared: &Shared) -> Vec<Counted> {
+pub(super) async fn census(books: &Books) -> Vec<Counted> {
     let mut asked = JoinSet::new();
-    let limit = shared.fleet.ask_limit;
-    for (index, member) in shared.fleet.members().iter().enumerate() {
+    let limit = books.fleet.ask_limit;
+    for (index, member) in books.fleet.members().iter().enumerate() {
         let member = Arc::clone(member);
         asked.spawn(async move {
             let answer = bounded(limit, async {
@@ -158,7 +167,7 @@ pub(super) async fn census(shared: &Shared) -> Vec<Counted> {
             (index, answer.await)
         });
     }
-    let members = shared.fleet.members().iter();
+    let members = books.fleet.members().iter();
     let mut answers: Vec<Option<_>> = members.map(|_| None).collect();
     while let Some(joined) = asked.join_next().await {
         if let Ok((index, answer)) = joined
@@ -168,7 +177,7 @@ pub(super) async fn census(shared: &Shared) -> Vec<Counted> {
         }
     }
     let mut counted: Vec<Counted> = Vec::new();
-    for (member, answer) in shared.fleet.members().iter().zip(answers) {
+    for (member, answer) in books.fleet.members().iter().zip(answers) {
         let identity = member.identity();
         if identity.is_some() && counted.iter().any(|one| one.identity == identity) {
             continue;
@@ -182,13 +191,13 @@ pub(super) async fn census(shared: &Shared) -> Vec<Counted> {
     counted
 }
 
-async fn ascertain(shared: &Shared, founding: Founding) -> Result<FleetRecord> {
-    let census = census(shared).await;
-    let cached = shared.fleet.record.get();
+async fn ascertain(books: &Books, founding: Founding) -> Result<FleetRecord> {
+    let census = census(books).await;
+    let cached = books.fleet.record.get();
     let copies: Vec<&FleetRecord> = census.iter().filter_map(Counted::copy).collect();
     let Some(ours) = found::ours(&copies, cached.as_deref())? else {
         return match founding {
-            Founding::Allowed => found::found(shared, &census).await,
+            Founding::Allowed => found::found(books, &census).await,
             Founding::Not => Err(Error::new(
                 ErrorKind::Unavailable,
                 "the arrays have no fleet record yet",
@@ -202,7 +211,7 @@ async fn ascertain(shared: &Shared, founding: Founding) -> Result<FleetRecord> {
         return Ok(ours.clone());
     };
     if newest.epoch == Epoch(1) {
-        return found::complete(shared, &census, newest).await;
+        return found::complete(books, &census, newest).await;
     }
     let before = of_ours
         .clone()
@@ -220,7 +229,7 @@ async fn ascertain(shared: &Shared, founding: Founding) -> Result<FleetRecord> {
     {
         let lacks = |counted: &Counted| counted.answer.is_ok() && counted.copy().is_none();
         if census.iter().any(lacks) {
-            drop(spread(shared, only).await);
+            drop(spread(books, only).await);
         }
         return Ok(only.clone());
     }
@@ -228,7 +237,7 @@ async fn ascertain(shared: &Shared, founding: Founding) -> Result<FleetRecord> {
     let Some(proposal) = same.into_iter().next() else {
         return Ok((*newest).clone());
     };
-    take(shared, &voting, proposal).await
+    take(books, &voting, proposal).await
 }
 
 /// Has an epoch decided by the claim arrays of the one before, helping whatever is proposed there
@@ -237,11 +246,11 @@ async fn ascertain(shared: &Shared, founding: Founding) -> Result<FleetRecord> {
 /// # Errors
 /// `Unavailable` when too many of the claim arrays are silent.
 pub(super) async fn take(
-    shared: &Shared,
+    books: &Books,
     before: &FleetRecord,
     proposal: FleetRecord,
 ) -> Result<FleetRecord> {
-    let roster = Roster::new(&shared.fleet, Arc::new(before.clone()), Instant::now());
+    let roster = Roster::new(&books.fleet, Arc::new(before.clone()), Instant::now());
     let mut candidate = proposal;
     let mut found: Vec<FleetRecord> = Vec::new();
     let mut votes = Vec::new();
@@ -249,7 +258,7 @@ pub(super) async fn take(
     // One after the other, so that two who propose at once mostly meet at the first.
     for (number, member) in roster.voters() {
         let answer = match &member {
-            Some(member) => put(shared, member, &candidate).await,
+            Some(member) => put(books, member, &candidate).await,
             None => Err(Error::new(ErrorKind::Unavailable, "not configured here")),
         };
         match answer {
@@ -278,7 +287,7 @@ pub(super) async fn take(
             ),
         ));
     };
-    for (array, error) in spread(shared, &winner).await {
+    for (array, error) in spread(books, &winner).await {
         tracing::warn!(array, error = %error.chain(), "the array has not got the new fleet record yet");
     }
     Ok(winner)
@@ -286,9 +295,9 @@ pub(super) async fn take(
 
 /// Puts a record that was decided on every configured array that has a part in it. Returns who
 /// has not got it.
-pub(super) async fn spread(shared: &Shared, record: &FleetRecord) -> Vec<(String, Error)> {
+pub(super) async fn spread(books: &Books, record: &FleetRecord) -> Vec<(String, Error)> {
     let mut lacking = Vec::new();
-    for member in shared.fleet.members() {
+    for member in books.fleet.members() {
         let Some(identity) = member.identity() else {
             lacking.push((member.backend.to_string(), member.no_answer().1));
             continue;
@@ -296,7 +305,7 @@ pub(super) async fn spread(shared: &Shared, record: &FleetRecord) -> Vec<(String
         if record.member(&identity.array).is_none() {
             continue;
         }
-        match put(shared, member, record).await {
+        match put(books, member, record).await {
             Ok(found) if found.nonce == record.nonce => {}
             Ok(found) => {
                 lacking.push((member.backend.to_string(), found::conflict(&found, record)));
@@ -309,30 +318,30 @@ pub(super) async fn spread(shared: &Shared, record: &FleetRecord) -> Vec<(String
 
 /// Writes a record on one array, unless it has one of that epoch: gives what it has.
 pub(super) async fn put(
-    shared: &Shared,
+    books: &Books,
     member: &Arc<Member>,
     record: &FleetRecord,
 ) -> Result<FleetRecord> {
     let place = Place::Endpoint(member.backend.endpoint());
-    told(shared, record, place, "asked");
+    told(books, record, place, "asked");
     crash_points::point!("record.put");
     let answer = claims(member)?.put_fleet_record(record).await;
     match &answer {
-        Ok(found) if found.nonce == record.nonce => told(shared, found, place, "written"),
-        Ok(found) => told(shared, found, place, "other"),
-        Err(_) => told(shared, record, place, "timeout"),
+        Ok(found) if found.nonce == record.nonce => told(books, found, place, "written"),
+        Ok(found) => told(books, found, place, "other"),
+        Err(_) => told(books, record, place, "timeout"),
     }
     answer
 }
 
-fn told(shared: &Shared, record: &FleetRecord, array: Place<'_>, answer: &str) {
+fn told(books: &Books, record: &FleetRecord, array: Place<'_>, answer: &str) {
     let phase = match record.phase {
         FleetPhase::Open => "open",
         FleetPhase::Changing => "changing",
     };
     Event {
         step: "record",
-        node: &shared.node(),
+        node: &books.node,
         array,
         epoch: Some(record.epoch),
         nonce: Some(Mark::Record(record.nonce)),
@@ -346,20 +355,20 @@ fn told(shared: &Shared, record: &FleetRecord, array: Place<'_>, answer: &str) {
 ///
 /// # Errors
 /// As [`take`]; `Busy` when others change the record all the time.
-pub(super) async fn enter_namespace(shared: &Shared, record: &FleetRecord) -> Result<()> {
-    let Some(namespace) = shared.fleet.namespace() else {
+pub(super) async fn enter_namespace(books: &Books, record: &FleetRecord) -> Result<()> {
+    let Some(namespace) = books.fleet.namespace() else {
         return Ok(());
     };
     let mut namespaces = record.namespaces.clone();
     namespaces.push(namespace.clone());
     let proposal = FleetRecord {
         epoch: Epoch(record.epoch.0 + 1),
-        nonce: shared.chance.half(),
+        nonce: books.chance.half(),
         namespaces,
         ..record.clone()
     };
     tracing::info!(namespace = %namespace, epoch = %proposal.epoch, "entering the namespace in the fleet record");
-    let taken = take(shared, record, proposal).await?;
-    keep(shared, taken);
+    let taken = take(books, record, proposal).await?;
+    keep(books, taken);
     Ok(())
 }

@@ -46,7 +46,7 @@ const MAY_BE_CUT: usize = 500;
 pub(crate) async fn keep(shared: Arc<Shared>) {
     let (mut retry, longest) = RETRY;
     loop {
-        if let Err(error) = load(&shared, None, Founding::Not).await {
+        if let Err(error) = load(&shared.books(), None, Founding::Not).await {
             tracing::debug!(error = %error.chain(), "the fleet record is not known yet");
             shared.fleet.record.tried.send_replace(true);
             sleep(retry).await;

@@ -23,7 +23,7 @@ use crate::volume::ArrayId;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Arrays whose numbers in the fleet are their places, from 1.
-fn arrays(count: usize) -> Vec<Arc<MemoryArray>> {
+pub(super) fn arrays(count: usize) -> Vec<Arc<MemoryArray>> {
     (1..=count)
         .map(|index| {
             let id = ArrayId::new(format!("id-{index}"));
@@ -35,7 +35,7 @@ fn arrays(count: usize) -> Vec<Arc<MemoryArray>> {
 type BoxedRule = Box<dyn Fn(&ArrayRequest) -> Option<Fate> + Send + Sync>;
 
 /// What becomes of a node's requests, by a rule that a test writes.
-struct Rule {
+pub(super) struct Rule {
     rule: BoxedRule,
     dead: AtomicBool,
 }
@@ -47,7 +47,9 @@ impl std::fmt::Debug for Rule {
 }
 
 impl Rule {
-    fn new(rule: impl Fn(&ArrayRequest) -> Option<Fate> + Send + Sync + 'static) -> Arc<Self> {
+    pub(super) fn new(
+        rule: impl Fn(&ArrayRequest) -> Option<Fate> + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self {
             rule: Box::new(rule),
             dead: AtomicBool::new(false),
@@ -103,7 +105,7 @@ fn build(setting: &Setting<'_>) -> Arc<Engine> {
         .build()
 }
 
-fn engine(arrays: &[Arc<MemoryArray>], host: &str) -> Arc<Engine> {
+pub(super) fn engine(arrays: &[Arc<MemoryArray>], host: &str) -> Arc<Engine> {
     build(&Setting {
         arrays,
         host,
@@ -125,11 +127,11 @@ fn engine_with(
     })
 }
 
-fn on(array: usize) -> crate::options::VolumeOptions {
+pub(super) fn on(array: usize) -> crate::options::VolumeOptions {
     options(&[("volume_label_selector", &format!("tier=array-{array}"))])
 }
 
-fn in_a_while() -> Instant {
+pub(super) fn in_a_while() -> Instant {
     Instant::now() + Duration::from_secs(300)
 }
 

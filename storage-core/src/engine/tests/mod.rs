@@ -2,6 +2,7 @@
 
 mod claims;
 mod copies;
+mod membership;
 mod recovery;
 
 use std::sync::Arc;

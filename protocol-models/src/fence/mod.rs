@@ -3,7 +3,8 @@
 //! Hosts publish a volume to themselves, format and mount it, are killed, lose power, are shut out
 //! and come back; requests to the array are lost, late or executed twice. [`Fence`] is what the
 //! checker explores, [`Violation`] what it must not find, and each [`Mutant`] a step left out, for
-//! which it must.
+//! which it must. [`replay`]
+//! holds the steps of a real run against the same rules.
 
 #![expect(
     clippy::indexing_slicing,
@@ -16,6 +17,7 @@ mod delete;
 mod host;
 mod model;
 mod publish;
+pub mod replay;
 mod rules;
 mod settle;
 pub mod state;

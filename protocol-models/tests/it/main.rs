@@ -4,3 +4,4 @@
 mod check;
 mod combined;
 mod fence;
+mod replay;

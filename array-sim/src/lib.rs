@@ -19,6 +19,7 @@ mod server;
 mod sessions;
 mod simulator;
 mod store;
+mod witness;
 
 pub use array::{Array, ConnectionInfo};
 pub use calls::Call;
@@ -34,3 +35,4 @@ pub use lun_table::{
     Lun, LunCounters, LunEvent, LunFaults, LunOperation, LunTable, LunVolumeFaults,
 };
 pub use simulator::{Simulator, SimulatorBuilder, StartError};
+pub use witness::{NameEvent, NameEventKind, SharedMoment};

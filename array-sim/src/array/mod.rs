@@ -30,6 +30,7 @@ use crate::luns::LunMount;
 use crate::server::{Listener, reserve, serve_call};
 use crate::sessions::Sessions;
 use crate::store::Identity;
+use crate::witness::{NameEvent, SharedMoment};
 
 use shared::{settings, tls};
 
@@ -322,6 +323,20 @@ impl Array {
     #[must_use]
     pub fn connection_events(&self) -> Vec<ConnectionEvent> {
         self.shared.core().audit.all()
+    }
+
+    /// Every moment since the start from which more than one host could reach a volume, oldest
+    /// first.
+    #[must_use]
+    pub fn shared_moments(&self) -> Vec<SharedMoment> {
+        self.shared.core().witness.shared()
+    }
+
+    /// Every change of a volume's name since the start, beginning with the names that were there,
+    /// oldest first.
+    #[must_use]
+    pub fn name_events(&self) -> Vec<NameEvent> {
+        self.shared.core().witness.names()
     }
 
     /// Unmounts the LUN folder, if there is one.

@@ -94,6 +94,8 @@ pub(super) async fn act(
             Ok(json!({ "calls": array.take_calls(), "counts": counts }))
         }
         ("GET", "events") => Ok(json!({ "events": array.connection_events() })),
+        ("GET", "witness") => Ok(json!({ "shared": array.shared_moments() })),
+        ("GET", "names") => Ok(json!({ "names": array.name_events() })),
         ("GET", "luns") => Ok(luns(array)),
         ("PUT", "luns") => set_luns(array, body),
         _ => objects(array, method, what, body),

@@ -18,6 +18,8 @@
 //! GET    /sim/arrays/NAME/calls            the log of calls
 //! DELETE /sim/arrays/NAME/calls            the same, and forget them
 //! GET    /sim/arrays/NAME/events           who got and lost access to what, when
+//! GET    /sim/arrays/NAME/witness          the moments from which two hosts could reach one volume
+//! GET    /sim/arrays/NAME/names            which volume had, or lost, which name, when
 //! GET    /sim/arrays/NAME/state            volumes, snapshots, hosts, connections and the rest
 //! GET    /sim/arrays/NAME/settings         figures, limits and ports in force
 //! PATCH  /sim/arrays/NAME/settings         change some of them (JSON)

@@ -16,8 +16,10 @@ use crate::clock::SimClock;
 use crate::events::{Audit, ConnectionEvent, ConnectionEventKind, next_order};
 use crate::lun_table::{Lun, LunTable};
 use crate::store::{DataFiles, Journal};
+use crate::witness::Witness;
 
 use super::figures::VolumeFigures;
+use super::naming;
 use super::settings::Settings;
 
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) data: DataFiles,
     pub(crate) luns: LunTable,
     pub(crate) audit: Audit,
+    pub(crate) witness: Witness,
     /// Given figures of volumes, by sequence number.
     pub(crate) figures: BTreeMap<u64, VolumeFigures>,
     /// Refuse creation, as if the array were full.
@@ -78,12 +81,13 @@ impl Core {
             data.truncate(&volume.serial, volume.provisioned)?;
         }
         let serial_prefix = serial_prefix(&settings.id);
-        let core = Self {
+        let mut core = Self {
             state,
             settings,
             data,
             luns,
             audit: Audit::default(),
+            witness: Witness::default(),
             figures: BTreeMap::new(),
             space: SpaceLeft::Enough,
             clock,
@@ -97,7 +101,25 @@ impl Core {
                 core.show(&host.name, lun);
             }
         }
+        core.witness_what_is_there();
         Ok(core)
+    }
+
+    /// What an earlier run left.
+    fn witness_what_is_there(&mut self) {
+        let hosts: Vec<_> = self.state.hosts.iter().map(|host| host.sequence).collect();
+        for host in hosts {
+            let Some(name) = self.state.hosts.get(host).map(|host| host.name.clone()) else {
+                continue;
+            };
+            for seen in self.seen_by(host) {
+                let event = self.event(ConnectionEventKind::Connected, &name, &seen);
+                self.witness.saw(&event);
+            }
+        }
+        for event in naming::there(&self.state, self.now_ms()) {
+            self.witness.named(event);
+        }
     }
 
     pub(crate) fn now_ms(&self) -> u64 {
@@ -146,6 +168,9 @@ impl Core {
                 Some((*host, Before { name, seen }))
             })
             .collect();
+        for event in naming::events(&self.state, &plan.changes, self.now_ms()) {
+            self.witness.named(event);
+        }
         self.state.apply(&plan.changes);
         for change in &plan.changes {
             match change {
@@ -258,7 +283,13 @@ impl Core {
     }
 
     fn record(&mut self, kind: ConnectionEventKind, host: &str, seen: &Seen) {
-        self.audit.push(ConnectionEvent {
+        let event = self.event(kind, host, seen);
+        self.witness.saw(&event);
+        self.audit.push(event);
+    }
+
+    fn event(&self, kind: ConnectionEventKind, host: &str, seen: &Seen) -> ConnectionEvent {
+        ConnectionEvent {
             order: next_order(),
             at_ms: self.clock.now_ms(),
             kind,
@@ -267,7 +298,7 @@ impl Core {
             volume: seen.volume.clone(),
             serial: seen.serial.clone(),
             lun: seen.lun.number,
-        });
+        }
     }
 
     /// Takes from the LUN table what the host no longer has, and follows its name.
@@ -284,6 +315,7 @@ impl Core {
             }
             Some(now) if now.name != before.name => {
                 self.luns.rename_host(&before.name, &now.name);
+                self.witness.host_renamed(&before.name, &now.name);
             }
             Some(_) => {}
         }

@@ -6,6 +6,7 @@
 mod api;
 mod core;
 mod figures;
+mod naming;
 pub(crate) mod routes;
 mod settings;
 pub(crate) mod state;

@@ -20,3 +20,4 @@ mod snapshots;
 mod tags;
 mod versions;
 mod volumes;
+mod witness;

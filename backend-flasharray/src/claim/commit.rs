@@ -272,7 +272,11 @@ impl Claim<'_> {
             if self.has_its_name(&wire) {
                 return Ok(Renamed::Done(wire));
             }
-            let waiting = wire.name == tentative.name && !wire.destroyed;
+            if wire.name == tentative.name && wire.destroyed {
+                // Given up. What is destroyed is not renamed, however late the rename comes.
+                return Ok(Renamed::Moved);
+            }
+            let waiting = wire.name == tentative.name;
             match (waiting, taken) {
                 // Not executed. Refused just now, it would be refused again.
                 (true, true) => return Ok(Renamed::Taken),

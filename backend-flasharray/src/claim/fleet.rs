@@ -24,6 +24,9 @@ const ROUNDS: usize = 4;
 /// The smallest volume there is.
 const BYTES: u64 = 1 << 20;
 
+/// What the names of records begin with that were taken away and not destroyed yet.
+const GONE: &str = "fl-fleet-gone-";
+
 /// A record and the object that holds it.
 struct Held {
     record: FleetRecord,
@@ -112,27 +115,34 @@ impl FlashArray {
                 });
             };
             let nonce = Uuid::new_v4().simple();
-            let aside = format!("{}gone-{nonce}", FleetRecord::OBJECT_PREFIX);
+            let aside = format!("{GONE}{nonce}");
             crash_points::point!("fleet.drop.rename");
             match api.rename_volume_once(&held.wire.id, &aside).await {
-                Ok(_) => {
-                    crash_points::point!("fleet.drop.destroy");
-                    return match api.destroy_volume(&aside).await {
-                        Ok(()) => Ok(Outcome::Done(())),
-                        Err(failure)
-                            if failure.is(&[Refusal::Destroyed, Refusal::VolumeMissing]) =>
-                        {
-                            Ok(Outcome::Done(()))
-                        }
-                        Err(failure) => Err(failure.into()),
-                    };
+                Ok(_) => return self.destroy_aside(&api, &aside).await,
+                Err(failure) if failure.may_have_executed() => {
+                    let now = self.wire_of(&api, &held.wire.id).await?;
+                    if let Some(now) = now.filter(|now| now.name.starts_with(GONE)) {
+                        return self.destroy_aside(&api, &now.name).await;
+                    }
+                    last = Some(failure.into());
                 }
-                Err(failure) if failure.may_have_executed() => last = Some(failure.into()),
                 Err(failure) if failure.is(&[Refusal::VolumeMissing, Refusal::Destroyed]) => {}
                 Err(failure) => return Err(failure.into()),
             }
         }
         Err(last.unwrap_or_else(comes_and_goes))
+    }
+
+    async fn destroy_aside(&self, api: &Api, aside: &str) -> Result<Outcome<()>> {
+        crash_points::point!("fleet.drop.destroy");
+        match api.destroy_volume(aside).await {
+            Ok(()) => Ok(Outcome::Done(())),
+            // By an earlier try of this very call, or swept by others.
+            Err(failure) if failure.is(&[Refusal::Destroyed, Refusal::VolumeMissing]) => {
+                Ok(Outcome::Done(()))
+            }
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     async fn of_epoch(&self, api: &Api, epoch: Epoch) -> Result<Option<Held>> {

@@ -10,7 +10,7 @@ use storage_core::{
 
 use crate::support::{Rig, Verbs, clone_request, host};
 
-fn calls(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
+pub(crate) fn calls(expected: &[(&str, usize)]) -> BTreeMap<String, usize> {
     expected
         .iter()
         .map(|(name, count)| ((*name).to_owned(), *count))

@@ -7,6 +7,7 @@
 )]
 
 mod budgets;
+mod claims;
 mod clones;
 mod conformance;
 mod delete;

@@ -1,8 +1,8 @@
 //! The array: what each request does when it is executed, and how requests get there.
 
 use super::model::Fence;
-use super::rules::{Kernel, Mutant, Violation};
-use super::state::{Budget, Content, FOREIGN, HOSTS, Place, Request, State, User, VOLUMES, Volume};
+use super::rules::{Kernel, Violation};
+use super::state::{Budget, Content, FOREIGN, HOSTS, Place, Request, State, VOLUMES, Volume};
 
 /// What the array answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,109 +232,6 @@ impl Fence {
             return (self.own(state, host, device.volume) != 0).then_some(device.volume);
         }
         self.shown(state, host, device.lun)
-    }
-
-    /// A number for a connection: any that differs from all that could matter. By chance, and the
-    /// ones that the host has devices under or that are under way are left out.
-    pub(super) fn new_number(&self, state: &State, host: u8) -> u8 {
-        let object = usize::from(self.object(host));
-        let own = &state.hosts[usize::from(host)];
-        let connected = |lun: u8| {
-            state
-                .volumes
-                .iter()
-                .any(|one| one.connections[object] == lun)
-        };
-        let shown = |lun: u8| own.devices.iter().flatten().any(|one| one.lun == lun);
-        let recorded = |lun: u8| own.records.iter().any(|one| one.lun == lun);
-        let posted = |lun: u8| {
-            let same = |one: &Request| matches!(one, Request::Post { host: whose, lun: number, .. } if *whose == host && *number == lun);
-            state.pending.iter().flatten().any(same)
-        };
-        let repeats = self.without(Mutant::NumbersRepeat);
-        (1..31)
-            .find(|lun| {
-                !connected(*lun) && (repeats || !(shown(*lun) || recorded(*lun) || posted(*lun)))
-            })
-            .unwrap_or(31)
-    }
-
-    /// A nonce that nothing has.
-    pub(super) fn new_nonce(state: &State) -> u8 {
-        let used = |nonce: u8| {
-            state.volumes.iter().any(|one| {
-                one.latest == nonce || one.holder.is_some_and(|holder| holder.nonce == nonce)
-            }) || state.hosts.iter().any(|host| {
-                host.devices.iter().flatten().any(|one| one.nonce == nonce)
-                    || host.records.iter().any(|one| one.nonce == nonce)
-                    || host.operation.is_some_and(|one| one.nonce == nonce)
-            }) || state
-                .pending
-                .iter()
-                .flatten()
-                .any(|one| matches!(one, Request::Tag { holder, .. } if holder.nonce == nonce))
-        };
-        (1..31).find(|nonce| !used(*nonce)).unwrap_or(31)
-    }
-
-    /// A trash name that nothing has.
-    pub(super) fn new_trash(&self, state: &State) -> u8 {
-        if self.without(Mutant::AsideResent) {
-            return 1;
-        }
-        let used = |name: u8| {
-            state.volumes.iter().any(|one| one.place == Place::Trash(name))
-                || state.hosts.iter().any(|host| host.operation.is_some_and(|one| one.trash == name))
-                || state.pending.iter().flatten().any(|one| {
-                    matches!(one, Request::Aside { trash, .. } | Request::Restore { trash } | Request::Destroy { trash, .. } if *trash == name)
-                })
-        };
-        (1..31).find(|name| !used(*name)).unwrap_or(31)
-    }
-
-    /// The grant of a host that it can use now: its nonce, for each volume.
-    pub(super) fn grant(&self, state: &State, host: u8, volume: u8) -> Option<u8> {
-        let connected = self.own(state, host, volume);
-        let own = &state.hosts[usize::from(host)];
-        if connected == 0 || own.off {
-            return None;
-        }
-        let operation = own
-            .operation
-            .filter(|one| one.volume == volume && one.nonce != 0 && one.lun == connected);
-        let record = own.records[usize::from(volume)];
-        let recorded = record.intent == super::state::Intent::Attach && record.lun == connected;
-        operation
-            .map(|one| one.nonce)
-            .or_else(|| recorded.then_some(record.nonce))
-    }
-
-    /// What can be seen to be wrong in a state as it is.
-    pub(super) fn look(&self, state: &mut State) {
-        for volume in 0..VOLUMES {
-            let holders = (0..self.bounds.hosts)
-                .filter(|host| self.grant(state, *host, volume).is_some())
-                .count();
-            if holders > 1 {
-                state.breaks(Violation::TwoGrants);
-            }
-            if holders > 0 && state.volume(volume).place == Place::Destroyed {
-                state.breaks(Violation::DestroyedInUse);
-            }
-        }
-        for host in 0..self.bounds.hosts {
-            for device in state.hosts[usize::from(host)].devices.into_iter().flatten() {
-                if device.user == User::Nobody {
-                    continue;
-                }
-                let Some(volume) = self.reached(state, host, device) else {
-                    continue;
-                };
-                if volume != device.volume || state.volume(volume).latest != device.nonce {
-                    state.breaks(Violation::StaleWriter);
-                }
-            }
-        }
     }
 
     /// A volume that was just made.

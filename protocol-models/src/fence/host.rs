@@ -1,9 +1,9 @@
 //! A host's side of mount and unmount: F0, the device, the file system, the way back.
 
-use super::array::{Fate, Reply};
+use super::array::Fate;
 use super::model::Fence;
 use super::rules::{Kernel, Mutant, Violation};
-use super::state::{Content, Device, Intent, Operation, Place, Record, Request, State, Step, User};
+use super::state::{Content, Device, Intent, Operation, Place, Record, State, Step, User};
 
 impl State {
     pub(super) fn host(&self, host: u8) -> &super::state::Host {
@@ -26,7 +26,7 @@ impl State {
         self.host_mut(host).operation = None;
     }
 
-    fn device_of(&self, host: u8, volume: u8, nonce: u8) -> Option<Device> {
+    pub(super) fn device_of(&self, host: u8, volume: u8, nonce: u8) -> Option<Device> {
         let devices = self.host(host).devices;
         let found = devices.into_iter().flatten();
         found
@@ -34,7 +34,7 @@ impl State {
             .find(|one| one.volume == volume && one.nonce == nonce)
     }
 
-    fn set_user(&mut self, host: u8, device: Device, user: User) {
+    pub(super) fn set_user(&mut self, host: u8, device: Device, user: User) {
         for one in self.host_mut(host).devices.iter_mut().flatten() {
             if *one == device {
                 one.user = user;
@@ -54,7 +54,7 @@ impl State {
     ///
     /// # Errors
     /// When something holds it, or the ledger does not know it.
-    fn take_down(&mut self, host: u8, volume: u8) -> Result<(), ()> {
+    pub(super) fn take_down(&mut self, host: u8, volume: u8) -> Result<(), ()> {
         let record = *self.record(host, volume);
         for device in self.host(host).devices.into_iter().flatten() {
             if device.volume != volume {
@@ -279,107 +279,5 @@ impl Fence {
         }
         state.record(host, volume).intent = Intent::Released;
         state.go_on(host, Operation::new(Step::Unpublish, volume));
-    }
-
-    pub(super) fn first_of_unmount(&self) -> Step {
-        if self.without(Mutant::UnpublishFirst) {
-            Step::Unpublish
-        } else {
-            Step::Detach
-        }
-    }
-
-    pub(super) fn detach(&self, state: &mut State, host: u8, mut operation: Operation) {
-        if state.take_down(host, operation.volume).is_err() {
-            return state.end(host);
-        }
-        operation.step = if self.without(Mutant::UnpublishFirst) {
-            Step::ReadBack
-        } else {
-            Step::Unpublish
-        };
-        state.go_on(host, operation);
-    }
-
-    pub(super) fn unpublish(
-        &self,
-        state: &mut State,
-        host: u8,
-        mut operation: Operation,
-        fate: Fate,
-    ) {
-        let volume = operation.volume;
-        for device in state.host(host).devices.into_iter().flatten() {
-            let used = device.user != User::Nobody && device.nonce == state.volume(volume).latest;
-            if used && self.reached(state, host, device) == Some(volume) {
-                state.breaks(Violation::CutUnderOwnMount);
-            }
-        }
-        // In doubt: its POST may have met what has the name now.
-        let doubt = state.record(host, volume).intent == Intent::Nothing;
-        let other = self.bearer(state, volume).unwrap_or(volume);
-        let attached = state.record(host, other).intent != Intent::Nothing;
-        let named = doubt && !attached && !self.without(Mutant::DoubtByIdOnly);
-        let request = Request::Disconnect {
-            host,
-            volume,
-            named,
-        };
-        // Looked at again as long as the POST may come; the agent knows that by the time gone by.
-        operation.posted = state.may_be_connected(host);
-        if state.send(self, request, fate) == Reply::Lost {
-            return state.end(host);
-        }
-        operation.step = if state.record(host, volume).intent == Intent::Attach {
-            Step::Detach
-        } else {
-            Step::ReadBack
-        };
-        state.go_on(host, operation);
-    }
-
-    /// Seen gone: the ledger forgets.
-    pub(super) fn read_back(&self, state: &mut State, host: u8, operation: Operation, fate: Fate) {
-        let volume = operation.volume;
-        if fate == Fate::Fine && self.own(state, host, volume) == 0 {
-            let began = state.record(host, volume).began
-                && state.volume(volume).content == Content::Half(host);
-            *state.record(host, volume) = Record {
-                began,
-                ..Record::default()
-            };
-            if !operation.posted {
-                state.host_mut(host).intends[usize::from(volume)] = false;
-            }
-        }
-        state.end(host);
-    }
-
-    /// What is certainly fenced is taken down, where nothing holds it.
-    pub(super) fn heals(&self, state: &State, host: u8) -> Option<u8> {
-        let own = state.host(host);
-        own.devices.into_iter().flatten().find_map(|device| {
-            let known = own.records[usize::from(device.volume)].intent == Intent::Attach;
-            let free = matches!(device.user, User::Nobody | User::Mounted);
-            let wrong = self.reached(state, host, device) != Some(device.volume);
-            (known && free && wrong).then_some(device.volume)
-        })
-    }
-
-    pub(super) fn heal(&self, state: &mut State, host: u8) {
-        if let Some(volume) = self.heals(state, host) {
-            let _held = state.take_down(host, volume);
-        }
-    }
-
-    /// mkfs that outlived its agent comes to its end.
-    pub(super) fn child_ends(&self, state: &mut State, host: u8) {
-        let devices = state.host(host).devices.into_iter().flatten();
-        for device in devices.filter(|one| one.user == User::Mkfs) {
-            if let Some(volume) = self.reached(state, host, device) {
-                state.volume_mut(volume).content = Content::Formatted;
-            }
-            state.set_user(host, device, User::Nobody);
-        }
     }
 }

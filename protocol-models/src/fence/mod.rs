@@ -11,17 +11,23 @@
     reason = "hosts and volumes are the model's own small numbers, never outside input"
 )]
 
+mod apply;
 mod array;
 mod canonical;
 mod delete;
+mod events;
+mod fresh;
 mod host;
+mod look;
 mod model;
 mod publish;
+mod release;
 pub mod replay;
 mod rules;
 mod settle;
 pub mod state;
 
 pub use array::Fate;
-pub use model::{Event, Fence};
+pub use events::Event;
+pub use model::Fence;
 pub use rules::{Bounds, Kernel, Mutant, Violation};

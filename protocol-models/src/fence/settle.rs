@@ -4,7 +4,8 @@
 //! asks for a mount: it succeeds, or is refused for one of the reasons that the protocol names.
 
 use super::array::Fate;
-use super::model::{Event, Fence};
+use super::events::Event;
+use super::model::Fence;
 use super::state::{
     Budget, Caller, Content, FOREIGN, Intent, Operation, Place, State, Step, User, VOLUMES,
 };

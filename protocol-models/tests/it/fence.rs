@@ -32,13 +32,13 @@ fn three_hosts_with_idle_mounts_and_a_crash() {
 
 #[test]
 fn a_request_goes_wrong_and_a_host_crashes() {
-    let bounds = bounds(2, 3, 2, |more| {
+    let bounds = bounds(2, 3, 1, |more| {
         more.faults = 1;
         more.crashes = 1;
     });
     holds(
         Fence::new(bounds),
-        "2 hosts, 3 mounts, 2 rights, 1 crash, 1 fault",
+        "2 hosts, 3 mounts, 1 right, 1 crash, 1 fault",
     );
 }
 

@@ -19,6 +19,8 @@ pub struct Orders {
     pub trace: Option<PathBuf>,
     /// Decides waits and choices.
     pub seed: u64,
+    /// How long its engine waits for one array's answer, in milliseconds.
+    pub ask_limit_ms: u64,
     /// What to do.
     pub task: Task,
 }

@@ -58,8 +58,8 @@ struct Ledger {
 #[derive(Debug)]
 pub struct PaperHost {
     host: Host,
-    path: PathBuf,
-    journal: Arc<Journal>,
+    /// Where the ledger lies, and the journal. Without them the host lives as long as its process.
+    kept: Option<(PathBuf, Arc<Journal>)>,
     ledger: Mutex<Ledger>,
 }
 
@@ -78,10 +78,19 @@ impl PaperHost {
         };
         Ok(Self {
             host: Host::new(name, name, Initiators::default()),
-            path,
-            journal,
+            kept: Some((path, journal)),
             ledger: Mutex::new(ledger),
         })
+    }
+
+    /// A host that writes nothing down: for measurements.
+    #[must_use]
+    pub fn forgetful(name: &str) -> Self {
+        Self {
+            host: Host::new(name, name, Initiators::default()),
+            kept: None,
+            ledger: Mutex::default(),
+        }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -90,18 +99,24 @@ impl PaperHost {
 
     /// Writes the ledger, whole or not at all.
     fn save(&self, ledger: &Ledger) -> Result<()> {
+        let Some((path, _)) = &self.kept else {
+            return Ok(());
+        };
         let write = || -> anyhow::Result<()> {
-            let new = self.path.with_extension("new");
+            let new = path.with_extension("new");
             let mut file = File::create(&new).context("make the ledger")?;
             file.write_all(&serde_json::to_vec(ledger).context("write the ledger")?)?;
             file.sync_data()?;
-            std::fs::rename(&new, &self.path).context("put the ledger in place")
+            std::fs::rename(&new, path).context("put the ledger in place")
         };
         write().map_err(|error| broken(&error))
     }
 
     fn note(&self, entry: Entry) -> Result<()> {
-        self.journal.note(entry).map_err(|error| broken(&error))
+        let Some((_, journal)) = &self.kept else {
+            return Ok(());
+        };
+        journal.note(entry).map_err(|error| broken(&error))
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead::config::{Environment, load};
-use fairlead::fleet::engine_over;
+use fairlead::fleet::builder_over;
 use storage_core::{
-    Chance, Engine, Error, OptionDefaults, SeededChance, VolumeName, VolumeOptions,
+    Chance, Engine, EngineSettings, Error, OptionDefaults, SeededChance, VolumeName, VolumeOptions,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -49,7 +49,12 @@ pub async fn work(orders: Orders) -> Result<()> {
         crate::trace::follow(path, &storage_core::Attacher::host(&host).object_name())?;
     }
     let config = load(&orders.config, &Environment::default())?.config;
-    let engine = engine_over(&config, Arc::new(host))?;
+    let engine = builder_over(&config, Arc::new(host))?
+        .settings(EngineSettings {
+            ask_limit: Duration::from_millis(orders.ask_limit_ms),
+            ..EngineSettings::default()
+        })
+        .build();
     engine.start().await?;
     let worker = Arc::new(Worker {
         engine,

@@ -13,7 +13,7 @@ mod host;
 use std::path::Path;
 use std::sync::Arc;
 
-use storage_core::{Attacher, Engine, EngineSettings, Error};
+use storage_core::{Attacher, Engine, EngineBuilder, EngineSettings, Error};
 use thiserror::Error as ThisError;
 
 pub use arrays::Refused;
@@ -102,27 +102,27 @@ pub fn assemble_with_mounts(
         return Err(FleetError::NothingToServe([looked_up, unseen].concat()));
     }
     Ok(Fleet {
-        engine: engine(config, arrays, attacher),
+        engine: builder(config, arrays, attacher).build(),
         served,
         looked_up,
         unseen,
     })
 }
 
-/// An engine over every configured FlashArray with a host of the caller's own: for embedders that
-/// attach in a way of theirs, and for tests that need many hosts on one machine.
+/// Begins an engine over every configured FlashArray with a host of the caller's own: for embedders
+/// that attach in a way of theirs, and for tests that need many hosts on one machine.
 ///
 /// # Errors
 /// When no array can be asked, or one is configured so that it cannot be.
-pub fn engine_over(
+pub fn builder_over(
     config: &Config,
     attacher: Arc<dyn Attacher>,
-) -> Result<Arc<Engine>, FleetError> {
+) -> Result<EngineBuilder, FleetError> {
     let arrays = arrays::build(config).map_err(FleetError::Misconfigured)?;
     if arrays.is_empty() {
         return Err(FleetError::NothingToServe(arrays::blades(config)));
     }
-    Ok(engine(config, arrays, attacher))
+    Ok(builder(config, arrays, attacher))
 }
 
 /// Every FlashArray by itself: one whose configuration cannot work hides none of the others. For
@@ -136,7 +136,7 @@ pub(crate) fn unasked(config: &Config) -> Vec<Refused> {
     arrays::blades(config)
 }
 
-fn engine(config: &Config, arrays: Vec<Built>, attacher: Arc<dyn Attacher>) -> Arc<Engine> {
+fn builder(config: &Config, arrays: Vec<Built>, attacher: Arc<dyn Attacher>) -> EngineBuilder {
     let draining: Vec<String> = arrays
         .iter()
         .filter(|array| array.draining)
@@ -151,5 +151,5 @@ fn engine(config: &Config, arrays: Vec<Built>, attacher: Arc<dyn Attacher>) -> A
     for endpoint in draining {
         builder = builder.draining(endpoint);
     }
-    builder.build()
+    builder
 }

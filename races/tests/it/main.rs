@@ -10,5 +10,8 @@
 )]
 
 mod grants;
+mod ledger_of_names;
+mod names;
+mod silent;
 mod site;
 mod witness;

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use array_sim::{ArrayConfig, FaultPlan, Simulator};
+use fairlead::config::{Environment, load};
+use fairlead::fleet::builder_over;
 use lab::process::{Guard, Program};
-use races::journal::{Entry, Line, read};
-use races::{Orders, Task};
+use races::journal::{Entry, Journal, Line, read};
+use races::{Orders, PaperHost, Task};
 use serde_json::json;
-use storage_core::{Chance, Host, Initiators};
+use storage_core::{Chance, Engine, Host, Initiators};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -69,6 +72,22 @@ impl Site {
         }
     }
 
+    /// An engine of this process over the same arrays, started, with the fleet record known.
+    pub(crate) async fn engine(&self) -> Arc<Engine> {
+        let config = load(&self.config, &Environment::default()).unwrap().config;
+        let folder = self.folder.path().join("observer");
+        std::fs::create_dir_all(&folder).unwrap();
+        let journal = Arc::new(Journal::open(&folder.join("journal")).unwrap());
+        let host = PaperHost::open("observer", &folder, journal).unwrap();
+        let engine = builder_over(&config, Arc::new(host)).unwrap().build();
+        engine.start().await.unwrap();
+        let known = || engine.fleet_record().is_some();
+        lab::wait::until_true("the fleet record is known", Duration::from_secs(20), known)
+            .await
+            .unwrap();
+        engine
+    }
+
     /// A worker that is not started yet. One of the same number goes on with the same ledger and
     /// journal.
     pub(crate) fn worker(&self, number: usize, task: Task) -> Worker {
@@ -80,6 +99,7 @@ impl Site {
             journal: folder.join("journal"),
             trace: Some(folder.join("trace")),
             seed: self.seed.wrapping_mul(1009).wrapping_add(number as u64),
+            ask_limit_ms: 10_000,
             folder,
             host,
             task,

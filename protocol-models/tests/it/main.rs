@@ -2,6 +2,8 @@
 //! `FAIRLEAD_LONG=1`.
 
 mod check;
+mod claim;
+mod claim_steps;
 mod combined;
 mod fence;
 mod replay;

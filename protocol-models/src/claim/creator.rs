@@ -1,0 +1,674 @@
+//! A node that creates the name: its phases, and what each answer leads to.
+
+use super::rules::{SafetyStep, Setup};
+use super::votes::{
+    Ballot, Listing, Seen, View, Votes, carriers, decide, first_vote, is_young, judge, rival,
+};
+use super::world::{ArrayIndex, Fate, LONE, Marker, Nonce, Object, Reply, Request, State, TRIES};
+
+/// What follows a withdrawal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum After {
+    /// Somebody else has won.
+    Resolve(Votes),
+    /// Nobody has won.
+    Settle(Votes),
+    /// From C0.
+    Restart,
+    /// The caller is told that it did not work.
+    Stop,
+}
+
+/// How far a kill is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kill {
+    /// What waits is withdrawn.
+    Withdraw,
+    /// Nothing waited: the name is taken.
+    Propose,
+    /// And spent.
+    Spend,
+}
+
+/// Where a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Phase {
+    /// Its caller has not asked yet, or it was just started.
+    #[default]
+    Idle,
+    /// C0.
+    Look(View),
+    /// C1.
+    Propose(Votes),
+    /// C2.
+    Vote(Nonce, Votes),
+    /// One's own goes.
+    Withdraw(After),
+    /// A fresh look at the nonce's array; true when settling.
+    Resolve(Nonce, Votes, bool),
+    /// C3.
+    Commit(Nonce, Votes),
+    /// The nonce is made dead for good.
+    Kill(Nonce, Kill, Votes),
+    /// Its markers go.
+    Retire(Nonce, Votes),
+    /// The caller was told of this volume.
+    Done(Object),
+    /// The caller was told that it did not work.
+    Failed,
+}
+
+/// A node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Creator {
+    /// Where it is.
+    pub phase: Phase,
+    /// Its attempt whose volume waits, as far as it knows.
+    pub own: Option<Nonce>,
+    /// Attempts begun.
+    pub tries: u8,
+    /// Looks at all arrays that are left.
+    pub rounds: u8,
+    /// The half day of its C0.
+    pub begun: u8,
+    /// More than 60 s ago, for another reason.
+    pub late: bool,
+    /// The epoch it knows.
+    pub epoch: u8,
+    /// What it holds of the array that may be silent.
+    pub listing: Option<Listing>,
+}
+
+/// One step of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// A listing of the array that may be silent.
+    List(ArrayIndex),
+    /// C0 begins.
+    Begin,
+    /// One array is looked at.
+    Look(ArrayIndex),
+    /// C1: a volume is proposed there.
+    Propose(ArrayIndex),
+    /// C1: there is nowhere left to propose.
+    GiveUp,
+    /// C2: one vote.
+    Vote(ArrayIndex),
+    /// The next request of a phase that has one at a time.
+    Next,
+    /// A marker goes.
+    Retire(ArrayIndex),
+    /// More than 60 s.
+    Expire,
+}
+
+/// Who takes a step, in which run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Who<'a> {
+    pub(super) setup: &'a Setup,
+    pub(super) node: u8,
+    /// It is alone, everything answers, and it has tries of its own.
+    pub(super) lone: bool,
+}
+
+impl Who<'_> {
+    pub(super) fn reaches(self, state: &State, array: ArrayIndex) -> bool {
+        let never = self.setup.silent_for[usize::from(self.node)] & (1 << array) != 0;
+        !(never && !self.lone || state.fallen == Some(array))
+    }
+
+    fn members(self, epoch: u8) -> u8 {
+        let known = self.setup.config[usize::from(self.node)];
+        self.setup.fleet(epoch).members & if self.lone { u8::MAX } else { known }
+    }
+
+    fn me(self, state: &State) -> &Creator {
+        &state.creators[usize::from(self.node)]
+    }
+
+    fn me_mut(self, state: &mut State) -> &mut Creator {
+        &mut state.creators[usize::from(self.node)]
+    }
+
+    fn go(self, state: &mut State, phase: Phase) {
+        self.me_mut(state).phase = phase;
+    }
+
+    fn stop(self, state: &mut State, phase: Phase) {
+        let now = state.now;
+        let me = self.me_mut(state);
+        me.phase = phase;
+        me.own = None;
+        me.begun = now;
+        me.late = false;
+        me.listing = None;
+    }
+
+    fn acknowledge(self, state: &mut State, volume: Object) {
+        state.acknowledged |= volume.bit();
+        self.stop(state, Phase::Done(volume));
+    }
+
+    /// The steps that the node may take.
+    pub(super) fn steps(self, state: &State, steps: &mut Vec<Step>) {
+        let me = self.me(state);
+        if self.is_expired(state) && self.setup.keeps(SafetyStep::Expiry) {
+            steps.push(Step::Expire);
+            return;
+        }
+        let epoch = me.epoch;
+        match &me.phase {
+            Phase::Idle => self.idle_steps(state, steps),
+            Phase::Look(view) => steps.extend(
+                (0..3)
+                    .filter(|array| (self.members(epoch) & !view.asked) & (1 << array) != 0)
+                    .map(Step::Look),
+            ),
+            Phase::Propose(_) => self.propose_steps(state, steps),
+            Phase::Vote(_, votes) => self.vote_steps(epoch, votes, steps),
+            Phase::Withdraw(_) | Phase::Resolve(..) | Phase::Commit(..) | Phase::Kill(..) => {
+                steps.push(Step::Next);
+            }
+            Phase::Retire(nonce, votes) => {
+                steps.extend(carriers(votes, *nonce).map(Step::Retire));
+            }
+            Phase::Done(_) | Phase::Failed => {
+                if self.setup.repeats && me.rounds > 0 && !self.lone {
+                    steps.push(Step::Begin);
+                }
+            }
+        }
+        let may_be_late = matches!(
+            me.phase,
+            Phase::Propose(_) | Phase::Vote(..) | Phase::Resolve(..) | Phase::Commit(..)
+        );
+        if may_be_late && state.left.slow > 0 && !self.lone {
+            steps.push(Step::Expire);
+        }
+    }
+
+    fn idle_steps(self, state: &State, steps: &mut Vec<Step>) {
+        let me = self.me(state);
+        if self.node >= self.setup.creators && !self.lone {
+            return;
+        }
+        if me.rounds > 0 {
+            steps.push(Step::Begin);
+        }
+        let never = self.setup.silent_for[usize::from(self.node)];
+        let listed = (0..3).find(|array| {
+            never & (1 << array) != 0
+                || (self.setup.may_fall == Some(*array) && state.fallen.is_none())
+        });
+        let newest = state.arrays.iter().map(|one| one.epoch).max();
+        let known = me.listing.is_some_and(|one| {
+            one.begun == state.now && newest.is_none_or(|epoch| one.epoch >= epoch)
+        });
+        if let Some(array) = listed.filter(|_| !known && !self.lone) {
+            steps.push(Step::List(array));
+        }
+    }
+
+    fn propose_steps(self, state: &State, steps: &mut Vec<Step>) {
+        let me = self.me(state);
+        let limit = if self.lone { TRIES } else { self.setup.proposals };
+        if me.tries >= limit {
+            steps.push(Step::GiveUp);
+            return;
+        }
+        let members = self.members(me.epoch);
+        let adopts = self.adopts();
+        steps.extend(
+            (0..3)
+                .filter(|array| members & (1 << array) != 0 && self.reaches(state, *array))
+                .filter(|array| !adopts || *array == self.setup.source())
+                .map(Step::Propose),
+        );
+        if steps.is_empty() {
+            steps.push(Step::GiveUp);
+        }
+    }
+
+    /// As the tie rule needs it: everybody votes for his own, on all claim arrays at once.
+    fn votes_against(self) -> bool {
+        !self.setup.keeps(SafetyStep::NoTieRule)
+    }
+
+    fn adopts(self) -> bool {
+        !self.lone && self.setup.adopts & (1 << self.node) != 0
+    }
+
+    fn vote_steps(self, epoch: u8, votes: &Votes, steps: &mut Vec<Step>) {
+        let fleet = self.setup.fleet(epoch);
+        let mut open = fleet
+            .claim_arrays
+            .iter()
+            .copied()
+            .filter(|array| votes[usize::from(*array)] == Ballot::Open)
+            .map(Step::Vote);
+        if first_vote(&fleet, votes).is_none() && !self.votes_against() {
+            steps.extend(open.next());
+        } else {
+            steps.extend(open);
+        }
+    }
+
+    fn is_expired(self, state: &State) -> bool {
+        let me = self.me(state);
+        let under_way = !matches!(
+            me.phase,
+            Phase::Idle | Phase::Done(_) | Phase::Failed | Phase::Withdraw(_)
+        );
+        under_way && (me.late || me.begun < state.now)
+    }
+
+    /// The array that a step asks.
+    pub(super) fn asks(self, state: &State, step: Step) -> Option<ArrayIndex> {
+        let target = |nonce: Nonce| state.attempt(nonce).array;
+        match (step, &self.me(state).phase) {
+            (
+                Step::List(array)
+                | Step::Look(array)
+                | Step::Propose(array)
+                | Step::Vote(array)
+                | Step::Retire(array),
+                _,
+            ) => Some(array),
+            (Step::Next, Phase::Withdraw(_)) => self.me(state).own.and_then(target),
+            (
+                Step::Next,
+                Phase::Resolve(nonce, ..) | Phase::Commit(nonce, _) | Phase::Kill(nonce, ..),
+            ) => target(*nonce),
+            _ => None,
+        }
+    }
+
+    /// The request that a step sends, if it changes anything.
+    pub(super) fn request(self, state: &State, step: Step) -> Option<Request> {
+        let me = self.me(state);
+        match (step, &me.phase) {
+            (Step::Propose(_), _) => {
+                let nonce = self.next_nonce(me);
+                Some(if self.adopts() {
+                    Request::Adopt(nonce)
+                } else {
+                    Request::Propose(nonce)
+                })
+            }
+            (Step::Vote(array), Phase::Vote(nonce, _)) => Some(Request::Vote(array, *nonce)),
+            (Step::Retire(array), Phase::Retire(_, votes)) => {
+                let Ballot::For { nonce, born } = votes[usize::from(array)] else {
+                    return None;
+                };
+                Some(if self.setup.keeps(SafetyStep::RetireById) {
+                    Request::Retire(array, Marker { nonce, born })
+                } else {
+                    Request::RetireNamed(array)
+                })
+            }
+            (Step::Next, Phase::Withdraw(_)) => {
+                let nonce = me.own?;
+                let object = Object(nonce * 3);
+                let array = state.attempt(nonce).array?;
+                Some(if self.setup.keeps(SafetyStep::WithdrawByWaitingName) {
+                    Request::Withdraw(nonce)
+                } else {
+                    Request::WithdrawObject(array, object)
+                })
+            }
+            (Step::Next, Phase::Commit(nonce, _)) => {
+                let attempt = state.attempt(*nonce);
+                match (attempt.array, attempt.waiting) {
+                    (Some(array), Some(object))
+                        if !self.setup.keeps(SafetyStep::CommitByWaitingName) =>
+                    {
+                        Some(Request::CommitObject(array, object))
+                    }
+                    _ => Some(Request::Commit(*nonce)),
+                }
+            }
+            (Step::Next, Phase::Kill(nonce, Kill::Withdraw | Kill::Spend, _)) => {
+                Some(Request::Withdraw(*nonce))
+            }
+            (Step::Next, Phase::Kill(nonce, Kill::Propose, _)) => Some(Request::Propose(*nonce)),
+            _ => None,
+        }
+    }
+
+    fn next_nonce(self, me: &Creator) -> Nonce {
+        if self.lone {
+            LONE + me.tries
+        } else {
+            self.node * TRIES + me.tries
+        }
+    }
+
+    /// Takes a step.
+    pub(super) fn take(self, state: &mut State, step: Step, fate: Fate) {
+        match step {
+            Step::List(array) => self.list(state, array),
+            Step::Begin => self.begin(state),
+            Step::Look(array) => self.look(state, array),
+            Step::GiveUp => self.stop(state, Phase::Failed),
+            Step::Expire => self.expire(state),
+            Step::Propose(array) => self.propose(state, array, fate),
+            Step::Vote(array) => self.vote(state, array, fate),
+            Step::Retire(array) => self.retire(state, array, fate),
+            Step::Next => self.next(state, fate),
+        }
+    }
+
+    fn list(self, state: &mut State, array: ArrayIndex) {
+        let here = state.array(array);
+        let clean = here.volume.is_none() && here.aside.is_none() && !state.waits_on(array);
+        let begun = state.now;
+        // Before it lists, it reads which fleet it lists for.
+        let members = self.members(self.me(state).epoch);
+        let epoch = (0..3)
+            .filter(|one| members & (1 << one) != 0 && self.reaches(state, *one))
+            .map(|one| state.array(one).epoch)
+            .max()
+            .filter(|epoch| self.setup.fleet(*epoch).open);
+        let me = self.me_mut(state);
+        me.epoch = epoch.map_or(me.epoch, |epoch| epoch.max(me.epoch));
+        me.listing = Some(Listing {
+            begun,
+            epoch: me.epoch,
+            clean,
+        });
+    }
+
+    fn begin(self, state: &mut State) {
+        let now = state.now;
+        let config = self.setup.config[usize::from(self.node)];
+        let me = self.me_mut(state);
+        if me.rounds == 0 {
+            self.stop(state, Phase::Failed);
+            return;
+        }
+        me.rounds -= 1;
+        me.own = None;
+        me.begun = now;
+        me.late = false;
+        let members = self.setup.fleet(me.epoch).members;
+        let knows_all = self.lone || members & !config == 0;
+        if !knows_all && self.setup.keeps(SafetyStep::AllMembersKnown) {
+            self.stop(state, Phase::Failed);
+            return;
+        }
+        me.phase = Phase::Look(View::default());
+    }
+
+    fn look(self, state: &mut State, array: ArrayIndex) {
+        let answers = self.reaches(state, array);
+        let here = *state.array(array);
+        let epoch = self.me(state).epoch;
+        let loads = self.setup.keeps(SafetyStep::NewerEpochLoads);
+        if answers && here.epoch > epoch && loads {
+            self.load(state, here.epoch);
+            return;
+        }
+        let members = self.members(epoch);
+        let me = self.me_mut(state);
+        let Phase::Look(view) = &mut me.phase else {
+            return;
+        };
+        view.asked |= 1 << array;
+        if answers {
+            view.volume = view.volume.or(here.volume);
+            view.aside |= here.aside.is_some();
+            view.votes[usize::from(array)] = here.marker.map_or(Ballot::Open, |marker| Ballot::For {
+                nonce: marker.nonce,
+                born: marker.born,
+            });
+        } else {
+            view.silent |= 1 << array;
+            view.votes[usize::from(array)] = Ballot::Silent;
+        }
+        if members & !view.asked == 0 {
+            let view = *view;
+            self.looked(state, &view);
+        }
+    }
+
+    fn load(self, state: &mut State, epoch: u8) {
+        self.me_mut(state).epoch = epoch;
+        if self.setup.fleet(epoch).open {
+            self.begin(state);
+        } else {
+            self.wait(state);
+        }
+    }
+
+    /// While the membership changes: it looks again as long as its caller's time allows.
+    fn wait(self, state: &mut State) {
+        let me = self.me_mut(state);
+        me.phase = Phase::Idle;
+        me.rounds = me.rounds.max(1);
+    }
+
+    fn looked(self, state: &mut State, view: &View) {
+        let now = state.now;
+        let me = self.me(state);
+        let (epoch, listing) = (me.epoch, me.listing);
+        let fleet = self.setup.fleet(epoch);
+        if !fleet.open {
+            self.wait(state);
+            return;
+        }
+        let mut votes = view.votes;
+        for array in 0..3 {
+            if !fleet.claim_arrays.contains(&array) {
+                votes[usize::from(array)] = Ballot::Open;
+            }
+        }
+        match judge(self.setup, (epoch, now), view, listing) {
+            Seen::Volume(volume) => self.acknowledge(state, volume),
+            Seen::Refused => self.stop(state, Phase::Failed),
+            Seen::Free => self.go(state, Phase::Propose(votes)),
+            Seen::Tried(_) if self.votes_against() && decide(self.setup, &fleet, &votes).is_none() => {
+                self.go(state, Phase::Propose(votes));
+            }
+            Seen::Tried(nonce) => self.voted(state, nonce, votes),
+        }
+    }
+
+    fn propose(self, state: &mut State, array: ArrayIndex, fate: Fate) {
+        let me = *self.me(state);
+        let Phase::Propose(votes) = me.phase else {
+            return;
+        };
+        let nonce = self.next_nonce(&me);
+        let Some(request) = self.request(state, Step::Propose(array)) else {
+            return;
+        };
+        self.me_mut(state).tries += 1;
+        state.attempt_mut(nonce).array = Some(array);
+        let reply = state.send(self.setup, request, fate);
+        if reply == Some(Reply::Done) {
+            self.me_mut(state).own = Some(nonce);
+            self.voted(state, nonce, votes);
+        }
+    }
+
+    fn vote(self, state: &mut State, array: ArrayIndex, fate: Fate) {
+        let Phase::Vote(nonce, mut votes) = self.me(state).phase else {
+            return;
+        };
+        let reply = if self.reaches(state, array) {
+            state.send(self.setup, Request::Vote(array, nonce), fate)
+        } else {
+            None
+        };
+        votes[usize::from(array)] = match reply {
+            Some(Reply::Voted(Marker { nonce, born })) => Ballot::For { nonce, born },
+            _ => Ballot::Silent,
+        };
+        let fleet = self.setup.fleet(self.me(state).epoch);
+        let first = first_vote(&fleet, &votes).filter(|_| !self.votes_against());
+        self.voted(state, first.unwrap_or(nonce), votes);
+    }
+
+    /// C2 goes on, or is decided: by C0's look already, or when all were asked.
+    fn voted(self, state: &mut State, nonce: Nonce, votes: Votes) {
+        let me = *self.me(state);
+        let fleet = self.setup.fleet(me.epoch);
+        let open = fleet
+            .claim_arrays
+            .iter()
+            .any(|array| votes[usize::from(*array)] == Ballot::Open);
+        let winner = decide(self.setup, &fleet, &votes);
+        let looked = matches!(me.phase, Phase::Look(_));
+        match (winner, me.own) {
+            _ if open && !(looked && winner.is_some()) => {
+                self.go(state, Phase::Vote(nonce, votes));
+            }
+            (Some(winner), Some(own)) if winner == own => {
+                if !self.setup.keeps(SafetyStep::AcknowledgeAfterCommit) {
+                    if let Some(object) = state.attempt(own).waiting {
+                        state.acknowledged |= object.bit();
+                    }
+                }
+                self.go(state, Phase::Commit(own, votes));
+            }
+            (Some(_), Some(_)) => self.go(state, Phase::Withdraw(After::Resolve(votes))),
+            (Some(winner), None) => self.go(state, Phase::Resolve(winner, votes, false)),
+            (None, own) => self.split(state, own, votes),
+        }
+    }
+
+    fn split(self, state: &mut State, own: Option<Nonce>, votes: Votes) {
+        let fleet = self.setup.fleet(self.me(state).epoch);
+        let rival = rival(&fleet, &votes);
+        let keeps_own = rival.is_some() && own == first_vote(&fleet, &votes);
+        match (own, rival) {
+            (Some(_), Some(_)) if !keeps_own => {
+                self.go(state, Phase::Withdraw(After::Settle(votes)));
+            }
+            (Some(_), None) => self.go(state, Phase::Withdraw(After::Stop)),
+            (_, Some(rival)) => self.go(state, Phase::Resolve(rival, votes, true)),
+            (None, None) => self.stop(state, Phase::Failed),
+        }
+    }
+
+    fn retire(self, state: &mut State, array: ArrayIndex, fate: Fate) {
+        let request = self.request(state, Step::Retire(array));
+        if let Some(request) = request.filter(|_| self.reaches(state, array)) {
+            state.send(self.setup, request, fate);
+        }
+        let me = self.me_mut(state);
+        let Phase::Retire(nonce, votes) = &mut me.phase else {
+            return;
+        };
+        votes[usize::from(array)] = Ballot::Open;
+        if carriers(votes, *nonce).next().is_none() {
+            self.begin(state);
+        }
+    }
+
+    fn next(self, state: &mut State, fate: Fate) {
+        let me = *self.me(state);
+        let answers = self
+            .asks(state, Step::Next)
+            .is_some_and(|array| self.reaches(state, array));
+        let request = self.request(state, Step::Next);
+        let reply = match request {
+            Some(request) if answers => state.send(self.setup, request, fate),
+            _ => None,
+        };
+        match me.phase {
+            Phase::Withdraw(after) => self.withdrawn(state, after),
+            Phase::Resolve(nonce, votes, settles) => {
+                self.resolve(state, (nonce, votes), settles, answers);
+            }
+            Phase::Commit(nonce, votes) => match reply {
+                Some(Reply::Named(volume)) => self.acknowledge(state, volume),
+                Some(_) => self.begin(state),
+                None => {
+                    self.me_mut(state).own = None;
+                    self.go(state, Phase::Resolve(nonce, votes, false));
+                }
+            },
+            Phase::Kill(nonce, stage, votes) => self.killed(state, nonce, (stage, votes), reply),
+            _ => {}
+        }
+    }
+
+    fn withdrawn(self, state: &mut State, after: After) {
+        self.me_mut(state).own = None;
+        let fleet = self.setup.fleet(self.me(state).epoch);
+        match after {
+            After::Resolve(votes) => match decide(self.setup, &fleet, &votes) {
+                Some(winner) => self.go(state, Phase::Resolve(winner, votes, false)),
+                None => self.begin(state),
+            },
+            After::Settle(votes) => match rival(&fleet, &votes) {
+                Some(rival) => self.go(state, Phase::Resolve(rival, votes, true)),
+                None => self.begin(state),
+            },
+            After::Restart => self.begin(state),
+            After::Stop => self.stop(state, Phase::Failed),
+        }
+    }
+
+    fn resolve(
+        self,
+        state: &mut State,
+        (nonce, votes): (Nonce, Votes),
+        settles: bool,
+        answers: bool,
+    ) {
+        let Some(array) = state.attempt(nonce).array.filter(|_| answers) else {
+            self.stop(state, Phase::Failed);
+            return;
+        };
+        let here = *state.array(array);
+        if let Some(volume) = here.volume.filter(|_| self.setup.keeps(SafetyStep::FreshLook)) {
+            self.acknowledge(state, volume);
+        } else if here.aside.is_some() && self.setup.keeps(SafetyStep::AsideIsBusy) {
+            self.stop(state, Phase::Failed);
+        } else {
+            let waits = state.attempt(nonce).waiting.is_some();
+            let young = is_young(&votes, nonce, state.now)
+                || !self.setup.keeps(SafetyStep::YoungVotesOnly);
+            if waits && young && !settles {
+                self.go(state, Phase::Commit(nonce, votes));
+            } else if self.setup.keeps(SafetyStep::KillBeforeRetire) || waits {
+                self.go(state, Phase::Kill(nonce, Kill::Withdraw, votes));
+            } else {
+                self.go(state, Phase::Retire(nonce, votes));
+            }
+        }
+    }
+
+    fn killed(
+        self,
+        state: &mut State,
+        nonce: Nonce,
+        (stage, votes): (Kill, Votes),
+        reply: Option<Reply>,
+    ) {
+        let next = match (stage, reply) {
+            (Kill::Withdraw | Kill::Spend, Some(Reply::Done))
+            | (Kill::Propose, Some(Reply::Refused)) => Phase::Retire(nonce, votes),
+            (Kill::Withdraw, Some(Reply::Nothing)) => Phase::Kill(nonce, Kill::Propose, votes),
+            (Kill::Propose, Some(Reply::Done)) => Phase::Kill(nonce, Kill::Spend, votes),
+            _ => {
+                self.begin(state);
+                return;
+            }
+        };
+        self.go(state, next);
+    }
+
+    fn expire(self, state: &mut State) {
+        if !self.is_expired(state) {
+            state.left.slow -= 1;
+        }
+        if self.me(state).own.is_some() {
+            self.go(state, Phase::Withdraw(After::Restart));
+        } else {
+            self.begin(state);
+        }
+    }
+}

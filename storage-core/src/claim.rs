@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fleet_record::{Epoch, FleetRecord};
 use crate::name::VolumeName;
 use crate::outcome::Outcome;
+use crate::size::Size;
 use crate::volume::Volume;
 
 /// The number of an array in the fleet record: never given twice in the life of a fleet.
@@ -121,9 +122,27 @@ pub struct Marker {
 pub enum TentativeKind {
     /// Made for this claim; nobody was ever told of it. The loser destroys it.
     New,
+    /// No volume for anybody: it was made to be destroyed, so that the waiting name of a dead attempt
+    /// is taken for good. Whoever sees it withdraws it; nobody gives it the name.
+    Stopper,
     /// Somebody's volume under a name aside, with its old name on record. The loser gives it its
     /// old name back; nothing ever destroys it.
     Imported,
+}
+
+impl TentativeKind {
+    /// The size of a stopper, by which it is known: no volume is so small.
+    pub const STOPPER_SIZE: Size = Size::from_mib(1);
+
+    /// The kind of what waits under the name of a new volume.
+    #[must_use]
+    pub fn of_new(size: Size) -> Self {
+        if size <= Self::STOPPER_SIZE {
+            Self::Stopper
+        } else {
+            Self::New
+        }
+    }
 }
 
 /// A volume that waits for a name.

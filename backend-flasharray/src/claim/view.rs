@@ -8,8 +8,8 @@
 use std::time::SystemTime;
 
 use storage_core::{
-    ClaimNonce, Epoch, FleetRecord, NameView, Namespace, Result, Tentative, TentativeKind, Volume,
-    VolumeName, import_prefix, marker_name, tentative_prefix,
+    ClaimNonce, Epoch, FleetRecord, NameView, Namespace, Result, Size, Tentative, TentativeKind,
+    Volume, VolumeName, import_prefix, marker_name, tentative_prefix,
 };
 
 use super::mark::marker_at;
@@ -77,7 +77,10 @@ impl FlashArray {
 /// What the object's name says of an attempt at the volume's name.
 fn waiting(namespace: &Namespace, name: &VolumeName, wire: &WireVolume) -> Option<Tentative> {
     let (kind, nonce) = [
-        (TentativeKind::New, tentative_prefix(namespace, name)),
+        (
+            TentativeKind::of_new(Size::from_bytes(wire.provisioned)),
+            tentative_prefix(namespace, name),
+        ),
         (TentativeKind::Imported, import_prefix(namespace, name)),
     ]
     .into_iter()

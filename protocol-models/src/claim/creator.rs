@@ -7,7 +7,7 @@ use super::votes::{
 use super::world::{ArrayIndex, Fate, LONE, Marker, Nonce, Object, Reply, Request, State, TRIES};
 
 /// What follows a withdrawal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum After {
     /// Somebody else has won.
     Resolve(Votes),
@@ -20,18 +20,18 @@ pub enum After {
 }
 
 /// How far a kill is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kill {
     /// What waits is withdrawn.
     Withdraw,
-    /// Nothing waited: the name is taken.
-    Propose,
+    /// Nothing waited: the name is taken by a stopper.
+    Stop,
     /// And spent.
     Spend,
 }
 
 /// Where a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Phase {
     /// Its caller has not asked yet, or it was just started.
     #[default]
@@ -59,7 +59,7 @@ pub enum Phase {
 }
 
 /// A node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Creator {
     /// Where it is.
     pub phase: Phase,
@@ -80,7 +80,7 @@ pub struct Creator {
 }
 
 /// One step of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Step {
     /// A listing of the array that may be silent.
     List(ArrayIndex),
@@ -211,7 +211,11 @@ impl Who<'_> {
 
     fn propose_steps(self, state: &State, steps: &mut Vec<Step>) {
         let me = self.me(state);
-        let limit = if self.lone { TRIES } else { self.setup.proposals };
+        let limit = if self.lone {
+            TRIES
+        } else {
+            self.setup.proposals
+        };
         if me.tries >= limit {
             steps.push(Step::GiveUp);
             return;
@@ -330,7 +334,7 @@ impl Who<'_> {
             (Step::Next, Phase::Kill(nonce, Kill::Withdraw | Kill::Spend, _)) => {
                 Some(Request::Withdraw(*nonce))
             }
-            (Step::Next, Phase::Kill(nonce, Kill::Propose, _)) => Some(Request::Propose(*nonce)),
+            (Step::Next, Phase::Kill(nonce, Kill::Stop, _)) => Some(Request::Stop(*nonce)),
             _ => None,
         }
     }
@@ -417,10 +421,11 @@ impl Who<'_> {
         if answers {
             view.volume = view.volume.or(here.volume);
             view.aside |= here.aside.is_some();
-            view.votes[usize::from(array)] = here.marker.map_or(Ballot::Open, |marker| Ballot::For {
-                nonce: marker.nonce,
-                born: marker.born,
-            });
+            view.votes[usize::from(array)] =
+                here.marker.map_or(Ballot::Open, |marker| Ballot::For {
+                    nonce: marker.nonce,
+                    born: marker.born,
+                });
         } else {
             view.silent |= 1 << array;
             view.votes[usize::from(array)] = Ballot::Silent;
@@ -466,7 +471,9 @@ impl Who<'_> {
             Seen::Volume(volume) => self.acknowledge(state, volume),
             Seen::Refused => self.stop(state, Phase::Failed),
             Seen::Free => self.go(state, Phase::Propose(votes)),
-            Seen::Tried(_) if self.votes_against() && decide(self.setup, &fleet, &votes).is_none() => {
+            Seen::Tried(_)
+                if self.votes_against() && decide(self.setup, &fleet, &votes).is_none() =>
+            {
                 self.go(state, Phase::Propose(votes));
             }
             Seen::Tried(nonce) => self.voted(state, nonce, votes),
@@ -524,10 +531,9 @@ impl Who<'_> {
                 self.go(state, Phase::Vote(nonce, votes));
             }
             (Some(winner), Some(own)) if winner == own => {
-                if !self.setup.keeps(SafetyStep::AcknowledgeAfterCommit) {
-                    if let Some(object) = state.attempt(own).waiting {
-                        state.acknowledged |= object.bit();
-                    }
+                let early = !self.setup.keeps(SafetyStep::AcknowledgeAfterCommit);
+                if let Some(object) = state.attempt(own).waiting.filter(|_| early) {
+                    state.acknowledged |= object.bit();
                 }
                 self.go(state, Phase::Commit(own, votes));
             }
@@ -623,15 +629,20 @@ impl Who<'_> {
             return;
         };
         let here = *state.array(array);
-        if let Some(volume) = here.volume.filter(|_| self.setup.keeps(SafetyStep::FreshLook)) {
+        if let Some(volume) = here
+            .volume
+            .filter(|_| self.setup.keeps(SafetyStep::FreshLook))
+        {
             self.acknowledge(state, volume);
         } else if here.aside.is_some() && self.setup.keeps(SafetyStep::AsideIsBusy) {
             self.stop(state, Phase::Failed);
         } else {
-            let waits = state.attempt(nonce).waiting.is_some();
-            let young = is_young(&votes, nonce, state.now)
-                || !self.setup.keeps(SafetyStep::YoungVotesOnly);
-            if waits && young && !settles {
+            let attempt = state.attempt(nonce);
+            let waits = attempt.waiting.is_some();
+            let is_volume = waits && !attempt.stopper;
+            let young =
+                is_young(&votes, nonce, state.now) || !self.setup.keeps(SafetyStep::YoungVotesOnly);
+            if is_volume && young && !settles {
                 self.go(state, Phase::Commit(nonce, votes));
             } else if self.setup.keeps(SafetyStep::KillBeforeRetire) || waits {
                 self.go(state, Phase::Kill(nonce, Kill::Withdraw, votes));
@@ -650,9 +661,9 @@ impl Who<'_> {
     ) {
         let next = match (stage, reply) {
             (Kill::Withdraw | Kill::Spend, Some(Reply::Done))
-            | (Kill::Propose, Some(Reply::Refused)) => Phase::Retire(nonce, votes),
-            (Kill::Withdraw, Some(Reply::Nothing)) => Phase::Kill(nonce, Kill::Propose, votes),
-            (Kill::Propose, Some(Reply::Done)) => Phase::Kill(nonce, Kill::Spend, votes),
+            | (Kill::Stop, Some(Reply::Refused)) => Phase::Retire(nonce, votes),
+            (Kill::Withdraw, Some(Reply::Nothing)) => Phase::Kill(nonce, Kill::Stop, votes),
+            (Kill::Stop, Some(Reply::Done)) => Phase::Kill(nonce, Kill::Spend, votes),
             _ => {
                 self.begin(state);
                 return;

@@ -5,6 +5,7 @@
     reason = "indexes are the model's own; a wrong one must stop the check, not be passed over"
 )]
 
+mod canonical;
 mod creator;
 mod model;
 mod others;
@@ -15,7 +16,9 @@ mod world;
 pub use creator::{After, Creator, Kill, Phase, Step};
 pub use model::{Action, Claim, Property};
 pub use others::{Changer, Deleter, Other, Sweeper};
-pub use rules::{Fleet, GROWING, LEAVING, ONE_OF_THREE, SHRINKING, SafetyStep, Setup, THREE_OF_THREE};
+pub use rules::{
+    Fleet, GROWING, LEAVING, ONE_OF_THREE, SHRINKING, SafetyStep, Setup, THREE_OF_THREE,
+};
 pub use votes::{Ballot, Listing, View, Votes};
 pub use world::{
     ARRAYS, ATTEMPTS, Array, ArrayIndex, Attempt, CREATORS, Fate, LATE, Left, Marker, Nonce,

@@ -2,13 +2,13 @@
 
 use stateright::{Model, Property as Checked};
 
+use super::canonical::canonical;
 use super::creator::{Creator, Phase, Step, Who};
 use super::others::{self, Changer, Deleter, Other, Sweeper};
 use super::rules::Setup;
 use super::votes::Listing;
 use super::world::{
-    ARRAYS, ATTEMPTS, Array, ArrayIndex, Attempt, Fate, LATE, Left, Marker, Object, Request,
-    State,
+    ARRAYS, ATTEMPTS, Array, ArrayIndex, Attempt, Fate, LATE, Left, Marker, Object, Request, State,
 };
 
 /// The claim, within the bounds of one setup.
@@ -45,7 +45,8 @@ impl Property {
     /// From every state, a create that is alone, with all arrays answering, gets its volume.
     pub const CONVERGES: &str = "a repeated create gets its volume";
     /// The same with any one array silent, unless the name is contested there.
-    pub const CONVERGES_WITHOUT_ONE: &str = "a repeated create gets its volume with one array silent";
+    pub const CONVERGES_WITHOUT_ONE: &str =
+        "a repeated create gets its volume with one array silent";
 }
 
 impl std::fmt::Debug for Property {
@@ -186,7 +187,6 @@ impl Claim {
         }
         false
     }
-
 }
 
 /// The fates that a request may have. The rename of an adoption is not executed a second time after
@@ -302,7 +302,7 @@ impl Model for Claim {
             }
             Action::Falls(array) => state.fallen = Some(array),
         }
-        (state != *last).then_some(state)
+        (state != *last).then(|| canonical(&self.0, state))
     }
 
     fn properties(&self) -> Vec<Checked<Self>> {
@@ -326,10 +326,12 @@ impl Model for Claim {
             Checked::always(Property::CONVERGES, |claim: &Self, state: &State| {
                 !claim.0.converges || claim.converges(state)
             }),
-            Checked::always(Property::CONVERGES_WITHOUT_ONE, |claim: &Self, state: &State| {
-                !claim.0.converges || claim.converges_without_one(state)
-            }),
+            Checked::always(
+                Property::CONVERGES_WITHOUT_ONE,
+                |claim: &Self, state: &State| {
+                    !claim.0.converges || claim.converges_without_one(state)
+                },
+            ),
         ]
     }
 }
-

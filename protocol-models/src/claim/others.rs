@@ -1,10 +1,12 @@
 //! Everybody else: who removes the volume, who sweeps, who changes the membership.
 
 use super::rules::{SafetyStep, Setup};
-use super::world::{ARRAYS, ATTEMPTS, ArrayIndex, Fate, Marker, Nonce, Object, Reply, Request, State};
+use super::world::{
+    ARRAYS, ATTEMPTS, ArrayIndex, Fate, Marker, Nonce, Object, Reply, Request, State,
+};
 
 /// Where a delete is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Deleter {
     /// None runs.
     #[default]
@@ -16,7 +18,7 @@ pub enum Deleter {
 }
 
 /// Where the sweeper is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Sweeper {
     /// Nothing is at hand.
     #[default]
@@ -28,7 +30,7 @@ pub enum Sweeper {
 }
 
 /// Where a change of the membership is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Changer {
     /// Not begun, or it died.
     #[default]
@@ -44,7 +46,7 @@ pub enum Changer {
 }
 
 /// One step of somebody who creates nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Other {
     /// The delete reads the volume.
     Read(ArrayIndex),
@@ -284,11 +286,9 @@ pub(super) fn take(setup: &Setup, state: &mut State, step: Other, fate: Fate) {
         }
         Other::Sweep => state.sweeper = Sweeper::Idle,
         Other::Drain(_) => {}
-        Other::Change
-        | Other::Write(_)
-        | Other::Waited
-        | Other::Drained
-        | Other::ChangerDies => change(setup, state, step),
+        Other::Change | Other::Write(_) | Other::Waited | Other::Drained | Other::ChangerDies => {
+            change(setup, state, step);
+        }
     }
 }
 

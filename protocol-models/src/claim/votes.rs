@@ -4,7 +4,7 @@ use super::rules::{Fleet, SafetyStep, Setup};
 use super::world::{ARRAYS, ArrayIndex, Nonce, Object};
 
 /// What a node knows of one array's vote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Ballot {
     /// Not asked yet, or it had no vote when it was looked at.
     #[default]
@@ -33,7 +33,7 @@ impl Ballot {
 pub type Votes = [Ballot; ARRAYS];
 
 /// What C0 has gathered so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct View {
     /// Arrays that were asked, one bit each.
     pub asked: u8,
@@ -61,7 +61,7 @@ pub(super) enum Seen {
 }
 
 /// A listing that a node holds of the array that is silent for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Listing {
     /// The half day in which it was begun.
     pub begun: u8,

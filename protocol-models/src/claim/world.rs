@@ -34,8 +34,16 @@ impl Object {
     /// Volumes that one attempt can make.
     const GENERATIONS: u8 = 3;
 
-    const fn of(nonce: Nonce, generation: u8) -> Self {
+    pub(super) const fn of(nonce: Nonce, generation: u8) -> Self {
         Self(nonce * Self::GENERATIONS + generation)
+    }
+
+    /// The attempt that made it, and the how many-th of it this is.
+    pub(super) const fn maker(self) -> Option<(Nonce, u8)> {
+        if self.0 >= Self::ADOPTED.0 {
+            return None;
+        }
+        Some((self.0 / Self::GENERATIONS, self.0 % Self::GENERATIONS))
     }
 
     pub(super) const fn bit(self) -> u32 {
@@ -53,7 +61,7 @@ pub struct Marker {
 }
 
 /// One array, as far as the name goes; what waits there is with the attempts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Array {
     /// The volume under the name.
     pub volume: Option<Object>,
@@ -68,12 +76,14 @@ pub struct Array {
 }
 
 /// One attempt, as its array has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Attempt {
     /// Where its volume waits; `None` for one that was never begun.
     pub array: Option<ArrayIndex>,
     /// What waits.
     pub waiting: Option<Object>,
+    /// What waits was made to be destroyed.
+    pub stopper: bool,
     /// A destroyed object has the waiting name.
     pub spent: bool,
     /// Volumes made under it so far.
@@ -87,6 +97,8 @@ pub struct Attempt {
 pub enum Request {
     /// C1: make a volume under the attempt's waiting name.
     Propose(Nonce),
+    /// Kill: make something under the waiting name, to be destroyed.
+    Stop(Nonce),
     /// C1: rename the volume that is adopted to the waiting name.
     Adopt(Nonce),
     /// C2.
@@ -131,7 +143,7 @@ pub enum Reply {
 }
 
 /// What becomes of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fate {
     /// Executed and answered.
     Fine,
@@ -144,7 +156,7 @@ pub enum Fate {
 }
 
 /// Everything.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct State {
     /// The arrays.
     pub arrays: [Array; ARRAYS],
@@ -173,7 +185,7 @@ pub struct State {
 }
 
 /// What is left of the bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Left {
     /// See [`Setup::faults`].
     pub faults: u8,
@@ -260,7 +272,8 @@ impl State {
 
     fn execute(&mut self, setup: &Setup, request: Request) -> Reply {
         match request {
-            Request::Propose(nonce) => self.propose(nonce),
+            Request::Propose(nonce) => self.propose(nonce, false),
+            Request::Stop(nonce) => self.propose(nonce, true),
             Request::Adopt(nonce) => self.adopt(nonce),
             Request::Vote(array, nonce) => {
                 let born = self.now;
@@ -293,7 +306,7 @@ impl State {
         }
     }
 
-    fn propose(&mut self, nonce: Nonce) -> Reply {
+    fn propose(&mut self, nonce: Nonce, stopper: bool) -> Reply {
         let now = self.now;
         let attempt = self.attempt_mut(nonce);
         if attempt.waiting.is_some() {
@@ -303,6 +316,7 @@ impl State {
             return Reply::Refused;
         }
         attempt.waiting = Some(Object::of(nonce, attempt.made));
+        attempt.stopper = stopper;
         attempt.made += 1;
         attempt.born = now;
         Reply::Done
@@ -332,7 +346,9 @@ impl State {
             return Reply::Nothing;
         }
         self.array_mut(array).volume = Some(object);
-        self.attempt_mut(nonce).waiting = None;
+        let attempt = self.attempt_mut(nonce);
+        attempt.waiting = None;
+        attempt.stopper = false;
         Reply::Named(object)
     }
 
@@ -367,6 +383,7 @@ impl State {
         let (Some(array), Some(object)) = (attempt.array, attempt.waiting.take()) else {
             return Reply::Nothing;
         };
+        attempt.stopper = false;
         if object == Object::ADOPTED && spares {
             self.array_mut(array).source = true;
         } else {

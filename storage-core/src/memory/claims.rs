@@ -83,7 +83,7 @@ impl MemoryBackend {
         let new = tentative_prefix(&self.namespace, name);
         let imported = import_prefix(&self.namespace, name);
         let (kind, nonce) = match object.object.strip_prefix(&new) {
-            Some(nonce) => (TentativeKind::New, nonce),
+            Some(nonce) => (TentativeKind::of_new(object.size), nonce),
             None => (
                 TentativeKind::Imported,
                 object.object.strip_prefix(&imported)?,
@@ -248,7 +248,7 @@ impl MemoryBackend {
             return Ok(Outcome::AlreadySo(()));
         };
         let id = &waiting.object;
-        if waiting.kind == TentativeKind::New {
+        if waiting.kind != TentativeKind::Imported {
             let destroyed = VolumeState::Destroyed;
             self.array.rename(id, &waiting.object_name, destroyed)?;
             return Ok(Outcome::Done(()));

@@ -10,13 +10,12 @@ use super::run::Committed;
 use super::view::{look_at, met, undecided};
 use super::{Round, Step};
 use crate::backend::CreateVolume;
-use crate::claim::{ArrayNumber, ClaimNonce, NameView};
+use crate::claim::{ArrayNumber, ClaimNonce, NameView, TentativeKind};
 use crate::engine::fleet::{Located, Member};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filesystem::FilesystemSpec;
 use crate::label::Labels;
 use crate::limits::Limits;
-use crate::size::Size;
 
 /// Something that waits under votes that are older is not given its name any more: its markers
 /// must outlive every listing that does not have it.
@@ -32,14 +31,17 @@ impl Round<'_> {
         if let Some(step) = self.there(&view, &member)? {
             return Ok(step);
         }
-        let waits = view.tentatives.iter().any(|one| one.nonce == nonce);
+        let mut tentatives = view.tentatives.iter();
+        let waits = tentatives.any(|one| one.nonce == nonce && one.kind != TentativeKind::Stopper);
         let ages = poll.markers(nonce).map(|(.., marker)| marker.age);
         let is_old = ages.max().is_some_and(|age| age >= VOTES_GOOD_FOR);
         if self.is_late() {
             return Ok(Step::Again("the arrays took too long"));
         }
         if !waits || is_old {
-            self.kill(number, &member, nonce).await?;
+            if !self.kill(number, &member, nonce).await? {
+                return Ok(Step::Again("an earlier attempt got its name after all"));
+            }
             self.retire(nonce, poll).await;
             return Ok(Step::Again("an earlier attempt was dead"));
         }
@@ -68,7 +70,9 @@ impl Round<'_> {
                 if let Some(step) = self.there(&view, &member)? {
                     return Ok(step);
                 }
-                self.kill(number, &member, nonce).await?;
+                if !self.kill(number, &member, nonce).await? {
+                    return Ok(Step::Again("an earlier attempt got its name after all"));
+                }
             }
             self.retire(nonce, poll).await;
         }
@@ -112,15 +116,15 @@ impl Round<'_> {
     }
 
     /// Makes an attempt dead for good: a destroyed object holds its waiting name, so nothing that
-    /// is executed late can wait under it again.
+    /// is executed late can wait under it again. False: that was not seen, and no vote may go.
     async fn kill(
         &self,
         number: ArrayNumber,
         member: &Arc<Member>,
         nonce: ClaimNonce,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if self.withdraw(number, member, nonce).await?.is_done() {
-            return Ok(());
+            return Ok(true);
         }
         let event = self.event("C1", number, nonce);
         event.tell("asked");
@@ -128,11 +132,13 @@ impl Round<'_> {
         match claims(member)?.propose(&self.stopper(nonce)).await {
             Ok(_) => {
                 event.tell("proposed");
-                self.withdraw(number, member, nonce).await.map(drop)
+                // Nothing there: somebody gave it the name, or destroyed it in between.
+                let outcome = self.withdraw(number, member, nonce).await?;
+                Ok(outcome.is_done())
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 event.tell("refused");
-                Ok(())
+                Ok(true)
             }
             Err(error) => {
                 event.tell(if error.kind() == ErrorKind::Timeout {
@@ -151,11 +157,11 @@ impl Round<'_> {
         }
     }
 
-    /// The smallest volume that can wait.
+    /// What waits for nobody, and is known by its size.
     fn stopper(&self, nonce: ClaimNonce) -> CreateVolume {
         CreateVolume {
             name: self.wish.name.clone(),
-            size: Size::from_mib(1),
+            size: TentativeKind::STOPPER_SIZE,
             filesystem: FilesystemSpec::new(self.wish.options.filesystem.kind),
             format_grant: None,
             limits: Limits::default(),

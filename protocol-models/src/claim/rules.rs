@@ -170,7 +170,7 @@ pub const LEAVING: &[Fleet] = &[
 
 /// What a run may do, and how often. Everything that is counted here is a bound of the model, not
 /// of the protocol.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Setup {
     /// For reports.
     pub name: &'static str,

@@ -151,11 +151,9 @@ impl Fence {
         };
         let reply = state.send(self, request, fate);
         operation.posted = true;
-        if reply == Reply::Lost && self.without(Mutant::PostResent) {
+        operation.lost = reply == Reply::Lost;
+        if operation.lost && self.without(Mutant::PostResent) {
             let _again = state.execute(self, request);
-        } else if reply == Reply::Lost {
-            operation.step = Step::Undo(false);
-            return state.go_on(host, operation);
         } else if reply == Reply::Refused && met.is_none() {
             return Self::fail(state, host, operation);
         }
@@ -170,6 +168,11 @@ impl Fence {
         let Read::Connections(others, own) = self.by_name(state, host, operation) else {
             return Self::undo_then(state, host, operation, false);
         };
+        let again = operation.lost && self.without(Mutant::EndAfterLostAnswer);
+        if fate == Fate::Fine && own == 0 && others == 0 && again {
+            operation.step = Step::F5;
+            return state.go_on(host, operation);
+        }
         if fate == Fate::Lost || own == 0 {
             return Self::undo_then(state, host, operation, false);
         }

@@ -101,6 +101,8 @@ pub enum Mutant {
     NumbersRepeat,
     /// F5: sent again under its number after a lost answer.
     PostResent,
+    /// F5: not executed so far, as F6 shows, so it is asked again under another number.
+    EndAfterLostAnswer,
     /// F5, F6: by id.
     ConnectById,
     /// F6.

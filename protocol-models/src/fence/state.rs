@@ -202,6 +202,8 @@ pub struct Operation {
     pub in_doubt: bool,
     /// Whether a POST of it may have been executed.
     pub posted: bool,
+    /// The answer to its latest POST was lost.
+    pub lost: bool,
     /// The grant's nonce, once it has one.
     pub nonce: u8,
     /// The number of its connection.
@@ -226,6 +228,7 @@ impl Operation {
             raced: false,
             in_doubt: false,
             posted: false,
+            lost: false,
             nonce: 0,
             lun: 0,
             format_grant: false,

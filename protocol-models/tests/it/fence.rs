@@ -211,6 +211,7 @@ fn of_the_host() -> Vec<Case> {
         (M::LateTag, Bounds::new(2, 3, 1), V::RightMountTakenDown),
         (M::UnpublishFirst, Bounds::new(2, 1, 0), V::CutUnderOwnMount),
         (M::DoubtsForgotten, converging(faulty(2, 0)), V::Stuck),
+        (M::EndAfterLostAnswer, converging(faulty(2, 0)), V::Stuck),
         (M::LeftoverStays, converging(faulty(3, 2)), V::Stuck),
         (M::DoubtByIdOnly, converging(made_anew), V::Stuck),
         (M::AsideResent, removed(), V::DestroyedInUse),

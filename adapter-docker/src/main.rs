@@ -152,6 +152,7 @@ async fn run(
         swarm: SwarmProbe::new(arguments.docker_root.clone()),
         answer_within: arguments.answer_within(),
         managed: arguments.managed,
+        preempt: config.preempt,
     };
     crash_points::point!("docker.start.assembled");
     let plugin = Plugin::open(engine, settings).await?;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use storage_core::{
     Access, ArrayId, ArrayIdentity, Backend, Capabilities, Claims, Clones, ConnectionPage,
-    CreateVolume, DeleteVolume, Error, ErrorKind, ExpandVolume, Labels, LimitRanges,
-    ListConnections, ListTrash, ListVolumes, Namespace, Outcome, Publication, PublishVolume,
-    RecoverVolume, Result, Size, Snapshots, Survey, Telemetry, Trash, TrashPage, UnpublishVolume,
-    Volume, VolumeId, VolumeKey, VolumePage,
+    CreateVolume, DeleteVolume, Error, ErrorKind, ExpandVolume, Fence, Fencing, Labels,
+    LimitRanges, ListConnections, ListTrash, ListVolumes, Namespace, Outcome, Publication,
+    PublishVolume, RecoverVolume, ReleaseHost, Result, Size, Snapshots, Survey, Telemetry, Trash,
+    TrashPage, UnpublishVolume, Volume, VolumeId, VolumeKey, VolumePage,
 };
 use storage_http::{Calls, Client, ClientConfig};
 use tokio::sync::Mutex;
@@ -24,6 +24,7 @@ use crate::claim::Waiting;
 use crate::config::FlashArrayConfig;
 use crate::error::{Failure, Refusal};
 use crate::name::quoted;
+use crate::publish::LostNumbers;
 use crate::record::FORMAT_GRANT;
 use crate::session::{FlashArrayLogin, IdentityCell};
 
@@ -61,6 +62,7 @@ pub struct FlashArray {
     pub(crate) hosts: Mutex<KnownHosts>,
     pub(crate) ports: Mutex<KnownPorts>,
     pub(crate) waiting: Waiting,
+    pub(crate) lost_numbers: LostNumbers,
 }
 
 impl FlashArray {
@@ -89,6 +91,7 @@ impl FlashArray {
             hosts: Mutex::default(),
             ports: Mutex::default(),
             waiting: Waiting::default(),
+            lost_numbers: LostNumbers::default(),
         })
     }
 
@@ -342,6 +345,23 @@ impl Backend for FlashArray {
 
     fn claims(&self) -> Option<&dyn Claims> {
         Some(self)
+    }
+
+    fn fencing(&self) -> Option<&dyn Fencing> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Fencing for FlashArray {
+    async fn last_fence(&self, volume: &Volume) -> Result<Option<Fence>> {
+        let result = self.recorded_fence(volume).await;
+        result.map_err(|error| self.named(error, "look up the last fence"))
+    }
+
+    async fn release(&self, request: ReleaseHost) -> Result<Outcome<Fence>> {
+        let result = self.release_host(&request).await;
+        result.map_err(|error| self.named(error, "take the volume from its host"))
     }
 }
 

@@ -21,11 +21,12 @@
 //! and the next delete goes on with step 3.
 
 use storage_core::{
-    Error, ErrorKind, Outcome, Ownership, Result, Volume, VolumeState, is_reserved, trash_name,
+    Backend as _, Error, ErrorKind, Outcome, Ownership, Result, Volume, VolumeState, is_reserved,
+    trash_name,
 };
 use uuid::Uuid;
 
-use crate::api::{Api, Which, WireVolumeKey};
+use crate::api::{Api, Which, WireConnection, WireVolumeKey};
 use crate::backend::FlashArray;
 use crate::error::{Failure, Refusal};
 use crate::name::quoted;
@@ -139,13 +140,17 @@ impl FlashArray {
         for _round in 0..ROUNDS {
             let trash = trash_name(&self.namespace, &volume.name, Uuid::new_v4());
             crash_points::point!("delete.rename");
+            self.tell_delete(volume, "D1", "", "asked");
             let renamed = api.rename_volume_once(volume.id.object(), &trash).await;
             let Err(failure) = renamed else {
+                self.tell_delete(volume, "D1", "", "done");
                 return Ok(Step::Done(trash));
             };
             if failure.is(&[Refusal::Destroyed, Refusal::VolumeMissing]) {
+                self.tell_delete(volume, "D1", "", "gone");
                 return Ok(Step::Gone);
             }
+            self.tell_delete(volume, "D1", "", "timeout");
             let error = Error::from(failure);
             if error.kind() != ErrorKind::Timeout {
                 return Err(error);
@@ -172,7 +177,7 @@ impl FlashArray {
                     let _gone = self.refuse(api, volume, reason).await?;
                     return Ok(Step::Gone);
                 }
-                Some(_) => match self.destroy_trash(api, &trash).await {
+                Some(_) => match self.destroy_trash(api, volume, &trash).await {
                     Ok(()) => return Ok(Step::Done(trash)),
                     Err(failure) if failure.is(&[Refusal::Destroyed]) => {
                         // An earlier try of this very call, or another delete.
@@ -199,9 +204,30 @@ impl FlashArray {
         ))
     }
 
-    async fn destroy_trash(&self, api: &Api, trash: &str) -> Result<(), Failure> {
+    async fn destroy_trash(&self, api: &Api, volume: &Volume, trash: &str) -> Result<(), Failure> {
         crash_points::point!("delete.destroy");
-        api.destroy_volume(trash).await
+        self.tell_delete(volume, "D3", "", "asked");
+        let destroyed = api.destroy_volume(trash).await;
+        let answer = match &destroyed {
+            Ok(()) => "done",
+            Err(failure) if failure.is(&[Refusal::Destroyed, Refusal::VolumeMissing]) => "gone",
+            Err(_) => "timeout",
+        };
+        self.tell_delete(volume, "D3", "", answer);
+        destroyed
+    }
+
+    /// A step as a trace has it (docs/protocols/trace.md).
+    fn tell_delete(&self, volume: &Volume, step: &str, hosts: &str, answer: &str) {
+        tracing::trace!(
+            target: "fairlead::protocol",
+            step,
+            array = self.endpoint(),
+            volume = %volume.id,
+            name = %volume.name,
+            hosts,
+            answer,
+        );
     }
 
     /// Who is connected; `None` when nothing can be told under the trash name any more.
@@ -216,8 +242,15 @@ impl FlashArray {
             Err(failure) if failure.is(&[Refusal::Destroyed, Refusal::VolumeMissing]) => {
                 return Ok(None);
             }
-            Err(failure) => return Err(failure.into()),
+            Err(failure) => {
+                self.tell_delete(volume, "D2", "", "silent");
+                return Err(failure.into());
+            }
         };
+        let host = |one: &WireConnection| one.host.name.clone().or(one.host_group.name.clone());
+        let mut hosts: Vec<String> = connections.iter().filter_map(host).collect();
+        hosts.sort_unstable();
+        self.tell_delete(volume, "D2", &hosts.join(","), "read");
         let mut users: Vec<String> = connections
             .into_iter()
             .filter_map(|one| match one.host_group.name {
@@ -241,7 +274,15 @@ impl FlashArray {
     /// destroyed or gone by then: so already.
     async fn refuse(&self, api: &Api, volume: &Volume, reason: String) -> Result<Outcome<()>> {
         crash_points::point!("delete.give-back");
-        let message = match self.give_back(api, volume).await? {
+        self.tell_delete(volume, "give-back", "", "asked");
+        let given = self.give_back(api, volume).await;
+        let answer = match &given {
+            Ok(Restored::Now(_) | Restored::Before(_)) => "done",
+            Ok(_) => "gone",
+            Err(_) => "timeout",
+        };
+        self.tell_delete(volume, "give-back", "", answer);
+        let message = match given? {
             Restored::Now(_) | Restored::Before(_) => reason,
             Restored::Gone => return Ok(Outcome::AlreadySo(())),
             Restored::Taken => format!("{reason}, and its name was taken meanwhile"),

@@ -5,6 +5,8 @@
 //! one virtual machine would pass every read-back by host name and write to one volume together.
 //! An object that an administrator made for exactly this machine is used as it is, never edited.
 
+use std::collections::HashMap;
+
 use storage_core::{Error, ErrorKind, Host, Result};
 use tokio::sync::MutexGuard;
 use tokio::time::timeout_at;
@@ -128,6 +130,16 @@ impl FlashArray {
         if let Ok(mut known) = self.known_hosts(api).await {
             known.remove(&key(api, host));
         }
+    }
+
+    /// The machines whose objects this process has looked up, by the objects' names in lower case.
+    pub(crate) async fn machines_by_object(&self, api: &Api) -> Result<HashMap<String, String>> {
+        let known = self.known_hosts(api).await?;
+        let here = known
+            .iter()
+            .filter(|((array, _), _)| array == api.identity.id.as_str());
+        let machines = here.map(|((_, machine), object)| (object.to_lowercase(), machine.clone()));
+        Ok(machines.collect())
     }
 
     /// Whoever holds this may be asking the array, so waiting for it has an end.

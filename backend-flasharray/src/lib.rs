@@ -18,6 +18,7 @@ mod config;
 mod create;
 mod delete;
 mod error;
+mod fence_tag;
 mod fleet_tags;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -28,6 +29,7 @@ mod name;
 mod present;
 mod publish;
 mod record;
+mod release;
 mod restore;
 mod session;
 mod snapshot;

@@ -1,6 +1,6 @@
 //! Who is connected to a volume, read from its connections, and the refusals that name them.
 
-use storage_core::{Error, ErrorKind, Result};
+use storage_core::{Error, ErrorKind, Result, VolumeName};
 
 use crate::api::WireConnection;
 use crate::hosts::machine_of;
@@ -40,19 +40,18 @@ impl Present {
         self.hosts.is_empty() && self.groups.is_empty()
     }
 
-    /// The refusal that names whoever else has the volume.
-    pub(crate) fn held(&self) -> Error {
+    /// The refusal that names whoever else has the volume, and the way out.
+    pub(crate) fn held(&self, volume: &VolumeName) -> Error {
         let message = if let Some(group) = self.groups.first() {
             format!("host group {group} has the volume: an administrator connected it")
         } else {
             let hosts = self.hosts.join(", ");
-            let ours = self.hosts.iter().all(|host| machine_of(host).is_some());
-            let by = if ours {
-                ""
-            } else {
-                ", which Fairlead did not make,"
-            };
-            format!("host {hosts}{by} has the volume")
+            match self.hosts.iter().find(|host| machine_of(host).is_some()) {
+                Some(host) if self.hosts.iter().all(|host| machine_of(host).is_some()) => format!(
+                    "host {hosts} has the volume; it has to be unmounted there, or, if that host is dead: `fairlead volume release {volume} --host {host}`"
+                ),
+                _ => format!("host {hosts}, which Fairlead did not make, has the volume"),
+            }
         };
         Error::new(ErrorKind::FailedPrecondition, message)
     }
@@ -88,6 +87,8 @@ impl Present {
 
 #[cfg(test)]
 mod tests {
+    use storage_core::VolumeName;
+
     use super::Present;
     use crate::api::{Reference, WireConnection};
 
@@ -110,11 +111,12 @@ mod tests {
         assert!(own.alone() && own.lun().unwrap() == 7);
         let by_group = Present::of(&[wire("a-00000000", "cluster", 7)], "a-00000000");
         assert!(!by_group.alone() && by_group.own.is_none());
-        assert!(by_group.held().to_string().contains("cluster"));
+        let name = VolumeName::new("v").unwrap();
+        assert!(by_group.held(&name).to_string().contains("cluster"));
         let other = Present::of(&[wire("esx", "", 1)], "a-00000000");
         assert!(
             other
-                .held()
+                .held(&name)
                 .to_string()
                 .contains("esx, which Fairlead did not make")
         );

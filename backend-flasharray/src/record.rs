@@ -14,6 +14,7 @@
 //! | `claim` | the nonce of the attempt that made the volume, or adopted it |
 //! | `imported-from` | on adopted ones: what the object was called before |
 //! | `holder` | nonce of the grant, machine, its host object on this array |
+//! | `fence` | the last fence, in [`crate::fence_tag`] |
 //! | `attribute.<key>` | for people; cut to fit |
 //!
 //! An import's record is written while the object has its old name, and again stays for a moment
@@ -47,7 +48,7 @@ const IMPORTED_FROM: &str = "imported-from";
 const HOLDER: &str = "holder";
 const ATTRIBUTE: &str = "attribute.";
 const KEY_MAX: usize = 64;
-const VALUE_MAX: usize = 256;
+pub(crate) const VALUE_MAX: usize = 256;
 
 /// The host that a grant was given to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,7 +205,7 @@ fn read_holder(holder: &str) -> Option<Holder> {
     })
 }
 
-fn tag(key: &str, value: String) -> NewTag {
+pub(crate) fn tag(key: &str, value: String) -> NewTag {
     NewTag {
         key: key.to_owned(),
         value,

@@ -5,7 +5,7 @@
 //! which is one call more.
 
 use storage_core::{
-    Error, ErrorKind, Outcome, Publication, Result, UnpublishVolume, Volume, VolumeId,
+    Backend as _, Error, ErrorKind, Outcome, Publication, Result, UnpublishVolume, Volume, VolumeId,
 };
 
 use crate::api::{Api, WireConnection, WireVolumeKey};
@@ -49,6 +49,7 @@ impl FlashArray {
             }
         }
         crash_points::point!("unpublish.disconnect");
+        self.tell_unpublish(request, &host, "asked");
         let removed = match api.disconnect(&key, &host).await {
             Ok(()) => true,
             Err(failure) if failure.is(GONE) => {
@@ -58,8 +59,12 @@ impl FlashArray {
                 // A lost earlier try may have done it; all that is certain is that it is so.
                 false
             }
-            Err(failure) => return Err(failure.into()),
+            Err(failure) => {
+                self.tell_unpublish(request, &host, "timeout");
+                return Err(failure.into());
+            }
         };
+        self.tell_unpublish(request, &host, "done");
         crash_points::point!("unpublish.read-back");
         let left = self.connections_of(&api, &key).await?;
         if Present::of(&left, &host).own.is_some() {
@@ -83,6 +88,19 @@ impl FlashArray {
         })
     }
 
+    /// The step as a trace has it (docs/protocols/trace.md).
+    fn tell_unpublish(&self, request: &UnpublishVolume, hosts: &str, answer: &str) {
+        tracing::trace!(
+            target: "fairlead::protocol",
+            step = "unpublish",
+            node = request.host.object_name(),
+            array = self.endpoint(),
+            volume = %request.volume,
+            hosts,
+            answer,
+        );
+    }
+
     pub(crate) async fn publications(&self, volume: &Volume) -> Result<Vec<Publication>> {
         let api = self.api_for(&volume.id).await?;
         let Some(key) = self.present_key(&api, &volume.id).await? else {
@@ -104,15 +122,17 @@ impl FlashArray {
         } else {
             Record::read(&api.tags_of(&[volume.id.object()]).await?)?.holder
         };
+        // A machine is told by its own name also where an administrator named its object: by the
+        // record, and by what this process knows of hosts.
+        let known = self.machines_by_object(&api).await?;
         let host = |name: String| match &holder {
-            // An administrator's object for a machine is told by the machine's own name.
             Some(holder) if holder.object.eq_ignore_ascii_case(&name) => Publication {
                 host: holder.machine.clone(),
                 group: false,
                 nonce: Some(holder.nonce),
             },
             _ => Publication {
-                host: name,
+                host: known.get(&name.to_lowercase()).cloned().unwrap_or(name),
                 group: false,
                 nonce: None,
             },
@@ -159,7 +179,7 @@ impl FlashArray {
 }
 
 /// The group through which a host has the volume.
-fn group_of(connections: &[WireConnection], host: &str) -> Option<String> {
+pub(crate) fn group_of(connections: &[WireConnection], host: &str) -> Option<String> {
     connections
         .iter()
         .find(|one| {

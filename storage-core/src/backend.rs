@@ -17,6 +17,7 @@ use crate::capability::{Capabilities, Telemetry};
 use crate::claim::{ClaimNonce, Claims};
 use crate::clone::Clones;
 use crate::error::Result;
+use crate::fence::Fencing;
 use crate::filesystem::FilesystemSpec;
 use crate::label::Labels;
 use crate::limits::Limits;
@@ -237,14 +238,15 @@ pub trait Backend: fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// `NotFound` when it is destroyed or gone; `Busy` when its name was taken meanwhile.
     async fn restore(&self, volume: &Volume) -> Result<Outcome<Volume>>;
 
-    /// Gives one host the volume, alone, and proves it by reading back.
+    /// Gives one host the volume, alone, and proves it by reading back. With the right to, it
+    /// shuts others out first, and sees them gone before it connects anybody.
     ///
     /// # Idempotency
     /// `AlreadySo` with the same grant while the host holds it.
     ///
     /// # Errors
-    /// `FailedPrecondition` naming the holder when another host has it, or a host group or a host
-    /// that we did not make; `NotFound` when the volume is gone or its name now belongs to
+    /// `FailedPrecondition` naming the holder when another host has it and is not to be shut out,
+    /// or a host group or a host that we did not make; `NotFound` when the volume is gone or its name now belongs to
     /// another one; `Busy` when another publisher is at it.
     async fn publish(&self, request: PublishVolume) -> Result<Outcome<Access>>;
 
@@ -298,6 +300,11 @@ pub trait Backend: fmt::Debug + fmt::Display + Send + Sync + 'static {
 
     /// Volumes made from others, where the array can.
     fn clones(&self) -> Option<&dyn Clones> {
+        None
+    }
+
+    /// What is known of fences, and taking a volume from a dead host.
+    fn fencing(&self) -> Option<&dyn Fencing> {
         None
     }
 

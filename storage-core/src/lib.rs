@@ -10,6 +10,7 @@ mod clock;
 mod clone;
 mod engine;
 mod error;
+mod fence;
 mod filesystem;
 mod fleet_record;
 mod label;
@@ -43,9 +44,11 @@ pub use claim::{
 pub use clock::{Clock, SystemClock};
 pub use clone::{CloneSource, CloneVolume, Clones};
 pub use engine::{
-    Engine, EngineBuilder, EngineSettings, Inventory, Membership, MembershipStep, VolumeHandle,
+    Engine, EngineBuilder, EngineSettings, Inventory, Membership, MembershipStep, MountVolume,
+    VolumeHandle,
 };
 pub use error::{Error, ErrorChain, ErrorKind, Result, Retry};
+pub use fence::{Fence, FenceReason, Fencing, ReleaseHost};
 pub use filesystem::{Filesystem, FilesystemSpec, parse_create_options, parse_mount_options};
 pub use fleet_record::{Epoch, FleetMember, FleetPhase, FleetRecord};
 pub use label::{LabelSelector, Labels};

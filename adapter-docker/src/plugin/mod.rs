@@ -32,7 +32,7 @@ use self::gate::Gate;
 use self::get::Listing;
 use crate::error;
 use crate::message::{self, Call};
-use crate::state::{MountCounts, Mounts, NameCache, StateLock};
+use crate::state::{MountCounts, Mounts, NameCache, StateLock, UsedIds};
 use crate::swarm::SwarmProbe;
 
 /// Docker gives Create and Mount 120 s and everything else 60 s (moby, volume/drivers/proxy.go);
@@ -55,6 +55,8 @@ pub struct PluginSettings {
     pub answer_within: Duration,
     /// Docker starts and stops this plugin with its daemon, and never activates it.
     pub managed: bool,
+    /// Whether a container that is new on this host may take a volume from the host that has it.
+    pub preempt: bool,
 }
 
 /// Why a plugin could not begin.
@@ -101,6 +103,7 @@ pub struct Plugin {
     swarm: SwarmProbe,
     answer_within: Duration,
     managed: bool,
+    preempt: bool,
     counts: MountCounts,
     answers: Answers,
     names: NameCache,
@@ -140,7 +143,10 @@ impl Plugin {
             },
             _ => failed(source),
         })?;
-        let counts = MountCounts::open(folder.join("mounts"), settings.namespace)
+        let used = UsedIds::open(folder.join("used-ids"), settings.namespace.clone())
+            .await
+            .map_err(failed)?;
+        let counts = MountCounts::open(folder.join("mounts"), settings.namespace, used)
             .await
             .map_err(failed)?;
         Ok(Arc::new(Self {
@@ -149,6 +155,7 @@ impl Plugin {
             swarm: settings.swarm,
             answer_within: settings.answer_within,
             managed: settings.managed,
+            preempt: settings.preempt,
             counts,
             answers: Answers::default(),
             names: NameCache::open(folder.join("names.json")).await,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use storage_core::{Result, VolumeName};
+use storage_core::{Error, ErrorKind, MountVolume, Result, VolumeName};
 use tokio::time::Instant;
 
 use super::{Plugin, Reply, answer, parse};
@@ -26,7 +26,13 @@ impl Plugin {
         let _pass = self.gate.enter(Some(&name))?;
         let mut counts = self.counts.volume(&name, deadline).await?;
         let result = async {
-            let mountpoint = self.engine.mount(name.clone(), deadline).await?;
+            let withheld = self.withheld(&counts, &id).await;
+            let request = MountVolume {
+                name: name.clone(),
+                may_preempt: withheld.is_none(),
+            };
+            let mounted = self.engine.mount(request, deadline).await;
+            let mountpoint = mounted.map_err(|error| explained(error, withheld))?;
             crash_points::point!("docker.mount.mounted");
             let held =
                 counts.mounts().is_carried(&id) && self.is_held(&name, mountpoint.clone()).await;
@@ -51,6 +57,19 @@ impl Plugin {
             tracing::info!(volume = %name, mountpoint = %mountpoint.display(), "mount");
         }
         result
+    }
+
+    /// Why a Mount of this ID must not shut another host out; `None` where it may.
+    async fn withheld(&self, counts: &VolumeCounts<'_>, id: &MountId) -> Option<&'static str> {
+        if !self.preempt {
+            return Some("that is turned off (PURE_PREEMPT_RWO_ATTACHMENTS_DEFAULT)");
+        }
+        if id.is_anonymous() {
+            return Some("the Mount has no ID, so it may be a repeated one");
+        }
+        counts.was_used(id).await.then_some(
+            "the container had the volume on this host before, and another may rightly have it by now; a new container may take it",
+        )
     }
 
     pub(super) async fn unmount(&self, body: &[u8], deadline: Instant) -> Result<()> {
@@ -193,5 +212,15 @@ impl Plugin {
     pub(super) fn named(body: &[u8]) -> Result<VolumeName> {
         let request: NameRequest = parse(body)?;
         VolumeName::new(request.name)
+    }
+}
+
+/// A refusal, with why nobody was shut out for it.
+fn explained(error: Error, withheld: Option<&'static str>) -> Error {
+    match withheld {
+        Some(why) if error.kind() == ErrorKind::FailedPrecondition => {
+            error.with_context("nobody was shut out", why)
+        }
+        _ => error,
     }
 }

@@ -14,6 +14,9 @@ impl Plugin {
         let _pass = self.gate.enter(Some(&name))?;
         let mut counts = self.counts.volume(&name, deadline).await?;
         let result = self.remove_uncounted(&name, &mut counts, deadline).await;
+        if result.is_ok() {
+            counts.forget_used().await;
+        }
         counts.done();
         if result.is_ok() {
             crash_points::point!("docker.remove.removed");

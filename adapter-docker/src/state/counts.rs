@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::durable::{self, Kind};
 use super::mounts::{MountId, Mounts};
+use super::used::UsedIds;
 
 /// Version of a count's file.
 const FORMAT: u32 = 1;
@@ -63,6 +64,7 @@ pub(crate) struct MountCounts {
     volumes: Mutex<HashMap<VolumeName, Shared>>,
     /// Files that cannot be used, by name without extension: why not.
     broken: HashMap<String, String>,
+    used: UsedIds,
 }
 
 /// One volume's counts, locked: no other call on this volume runs meanwhile.
@@ -79,7 +81,11 @@ impl MountCounts {
     ///
     /// # Errors
     /// When the folder cannot be made or read.
-    pub(crate) async fn open(folder: PathBuf, namespace: Namespace) -> io::Result<Self> {
+    pub(crate) async fn open(
+        folder: PathBuf,
+        namespace: Namespace,
+        used: UsedIds,
+    ) -> io::Result<Self> {
         let path = folder.clone();
         let (volumes, broken) = durable::blocking(move || read_all(&path)).await?;
         for (file, why) in &broken {
@@ -90,6 +96,7 @@ impl MountCounts {
             namespace,
             volumes: Mutex::new(volumes),
             broken,
+            used,
         })
     }
 
@@ -193,8 +200,29 @@ impl VolumeCounts<'_> {
         self.keep(Kept { mounts, untold }).await
     }
 
+    /// Whether a mount of this ID was in use on this host, now or before.
+    pub(crate) async fn was_used(&self, id: &MountId) -> bool {
+        self.kept.mounts.has(id) || self.counts.used.contains(&self.name, id).await
+    }
+
+    /// The volume is gone: no mount of it can come again.
+    pub(crate) async fn forget_used(&mut self) {
+        if self.kept.mounts.is_empty() {
+            self.counts.used.forget(&self.name).await;
+        }
+    }
+
     async fn keep(&mut self, kept: Kept) -> Result<()> {
         let (_, path) = self.counts.file(&self.name);
+        let gone = self.kept.mounts.gone_in(&kept.mounts);
+        if !gone.is_empty()
+            && let Err(error) = self.counts.used.add(&self.name, gone).await
+        {
+            let message = "which mount ID was in use could not be written";
+            return Err(Error::new(ErrorKind::Unexpected, message)
+                .with_context("volume", self.name.as_str())
+                .with_source(error));
+        }
         let mounts = kept.on_disk();
         let written = if mounts.is_empty() {
             durable::remove(Kind::Counts, path).await
@@ -301,10 +329,14 @@ mod tests {
 
     use super::MountCounts;
     use crate::state::mounts::{MountId, Mounts, Released};
+    use crate::state::used::UsedIds;
 
     async fn open(folder: &Path) -> MountCounts {
         let namespace = Namespace::new("ns").unwrap();
-        MountCounts::open(folder.to_path_buf(), namespace)
+        let used = UsedIds::open(folder.join("used"), namespace.clone())
+            .await
+            .unwrap();
+        MountCounts::open(folder.join("counts"), namespace, used)
             .await
             .unwrap()
     }
@@ -339,7 +371,8 @@ mod tests {
         volume.save(Mounts::default()).await.unwrap();
         volume.done();
         assert!(counts.names().is_empty());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let counts = folder.path().join("counts");
+        assert_eq!(std::fs::read_dir(counts).unwrap().count(), 0);
     }
 
     /// What the first version wrote. Every later one reads it.
@@ -402,10 +435,39 @@ mod tests {
     #[tokio::test]
     async fn a_half_written_file_of_a_crash_is_dropped() {
         let folder = TempDir::new().unwrap();
-        std::fs::write(folder.path().join("x.json.new"), "{").unwrap();
+        std::fs::create_dir(folder.path().join("counts")).unwrap();
+        std::fs::write(folder.path().join("counts/x.json.new"), "{").unwrap();
         let counts = open(folder.path()).await;
         assert!(counts.broken.is_empty());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let counts = folder.path().join("counts");
+        assert_eq!(std::fs::read_dir(counts).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_id_is_used_from_its_first_count_on() {
+        let folder = TempDir::new().unwrap();
+        let id = |text: &str| MountId::new(Some(text.to_owned())).unwrap();
+        let counts = open(folder.path()).await;
+        let mut volume = counts.volume(&name("v"), soon()).await.unwrap();
+        assert!(!volume.was_used(&id("a")).await);
+        let mounts = Mounts::default().add(id("a"), false).unwrap();
+        let mounts = mounts.add(id("b"), false).unwrap();
+        volume.save_untold(mounts.clone(), id("b")).await.unwrap();
+        assert!(volume.was_used(&id("a")).await);
+        let Released::InUse(left) = mounts.release(&id("a")) else {
+            panic!("b is left");
+        };
+        volume.save(left).await.unwrap();
+        assert!(volume.was_used(&id("a")).await);
+        volume.save(Mounts::default()).await.unwrap();
+        volume.done();
+        let counts = open(folder.path()).await;
+        let mut volume = counts.volume(&name("v"), soon()).await.unwrap();
+        assert!(volume.was_used(&id("a")).await && volume.was_used(&id("b")).await);
+        assert!(!volume.was_used(&id("c")).await);
+        volume.forget_used().await;
+        assert!(!volume.was_used(&id("a")).await);
+        volume.done();
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,6 +13,8 @@ pub(super) enum Kind {
     Counts,
     /// The cache of names.
     Names,
+    /// A volume's used mount IDs.
+    UsedIds,
 }
 
 impl fmt::Display for Kind {
@@ -20,6 +22,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Counts => "counts",
             Self::Names => "names",
+            Self::UsedIds => "used-ids",
         })
     }
 }

@@ -1,5 +1,5 @@
-//! What the adapter keeps on disk: mount counts, which matter, and a cache of names, which may be
-//! deleted.
+//! What the adapter keeps on disk: mount counts and used mount IDs, which matter, and a cache of
+//! names, which may be deleted.
 
 mod counts;
 mod durable;
@@ -7,6 +7,7 @@ mod holders;
 mod lock;
 mod mounts;
 mod names;
+mod used;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use counts::fuzz_counts;
@@ -19,3 +20,4 @@ pub(crate) use mounts::{MountId, Mounts, Released};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use names::fuzz_names;
 pub(crate) use names::{NameCache, Remembered};
+pub(crate) use used::UsedIds;

@@ -46,7 +46,8 @@ impl MountId {
         Ok(Self(text))
     }
 
-    const fn is_anonymous(&self) -> bool {
+    /// Whether the caller gave none.
+    pub(crate) const fn is_anonymous(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -103,6 +104,19 @@ impl Mounts {
     /// Whether every count is from before the present daemon.
     pub(crate) fn all_carried(&self) -> bool {
         self.0.values().all(|count| count.mounts == 0)
+    }
+
+    /// Whether this ID has any count.
+    pub(crate) fn has(&self, id: &MountId) -> bool {
+        self.0.contains_key(id)
+    }
+
+    /// The IDs of requests that have counts here and none in `next`.
+    pub(crate) fn gone_in(&self, next: &Self) -> Vec<MountId> {
+        let gone = self.0.keys().filter(|id| !next.has(id));
+        gone.filter(|id| !id.is_anonymous() && id.0 != FOUND)
+            .cloned()
+            .collect()
     }
 
     /// Whether this ID has counts from before the present daemon.

@@ -184,6 +184,7 @@ async fn open(
         swarm: swarm.clone(),
         answer_within: Duration::from_secs(110),
         managed: false,
+        preempt: true,
     };
     let plugin = Plugin::open(Arc::clone(&engine), settings).await.unwrap();
     (engine, plugin)

@@ -1,7 +1,7 @@
 //! `/connections`.
 
 use serde::{Deserialize, Serialize};
-use storage_http::{Call, Method, Page};
+use storage_http::{Call, Idempotency, Method, Page};
 
 use super::{Api, Reference, nullable};
 use crate::error::{Failure, REPEATABLE};
@@ -78,16 +78,18 @@ impl Api {
         self.page(call, after).await
     }
 
-    /// POST `/connections?volume_names=&host_names=` with a LUN `[2.26, ConnectionPost]`.
+    /// POST `/connections?volume_names=&host_names=` with a LUN `[2.26, ConnectionPost]`. Sent once:
+    /// see publish.
     pub(crate) async fn connect(&self, volume: &str, host: &str, lun: u16) -> Result<(), Failure> {
-        let call = Call::new(Method::Post, "/connections", REPEATABLE)
+        let call = Call::new(Method::Post, "/connections", Idempotency::Once)
             .query("volume_names", volume)
             .query("host_names", host)
             .json(&NewConnection { lun });
         self.send(call).await.map(drop)
     }
 
-    /// DELETE `/connections?volume_…=&host_names=` `[2.26]`.
+    /// DELETE `/connections?volume_…=&host_names=` `[2.26]`. Several hosts, joined by `,`, go in one
+    /// step, or the whole is refused.
     pub(crate) async fn disconnect(
         &self,
         volume: &WireVolumeKey,

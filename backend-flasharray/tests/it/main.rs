@@ -12,6 +12,7 @@ mod clones;
 mod conformance;
 mod delete;
 mod faults;
+mod fence;
 mod hosts;
 #[cfg(feature = "live-array")]
 mod live;

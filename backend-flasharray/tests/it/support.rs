@@ -10,9 +10,9 @@ use backend_flasharray::{FlashArray, FlashArrayConfig, San};
 use serde_json::Value;
 use storage_core::{
     Access, ArrayNumber, Backend, ClaimNonce, CloneSource, CloneVolume, CreateSnapshot,
-    CreateVolume, DeleteVolume, Filesystem, FilesystemSpec, FormatGrant, Host, Initiators, Labels,
-    Namespace, Outcome, Preemption, PublishVolume, Result, Secret, Size, Snapshot, SnapshotName,
-    UnpublishVolume, Volume, VolumeKey, VolumeName,
+    CreateVolume, DeleteVolume, Fence, Filesystem, FilesystemSpec, FormatGrant, Host, Initiators,
+    Labels, Namespace, Outcome, Permit, PermitGuard, Preemption, PublishVolume, ReleaseHost,
+    Result, Secret, Size, Snapshot, SnapshotName, UnpublishVolume, Volume, VolumeKey, VolumeName,
 };
 use storage_http::{
     Answer, Call, Client, ClientConfig, HttpError, Idempotency, Login, LoginCalls, Method, Session,
@@ -179,6 +179,40 @@ pub(crate) trait Verbs: Backend {
             avoid_luns: Vec::new(),
         };
         self.publish(request).await
+    }
+
+    /// Gives a host the volume, with the right to shut others out until the answer is there.
+    async fn wrest(&self, volume: &Volume, number: usize) -> Result<Outcome<Access>> {
+        let (_guard, permit) = PermitGuard::new();
+        self.wrest_with(volume, number, permit).await
+    }
+
+    async fn wrest_with(
+        &self,
+        volume: &Volume,
+        number: usize,
+        permit: Permit,
+    ) -> Result<Outcome<Access>> {
+        let request = PublishVolume {
+            volume: volume.clone(),
+            host: host(number),
+            preemption: Preemption::ShutOut(permit),
+            avoid_luns: Vec::new(),
+        };
+        self.publish(request).await
+    }
+
+    async fn last_fence_of(&self, volume: &Volume) -> Option<Fence> {
+        let fencing = self.fencing().unwrap();
+        fencing.last_fence(volume).await.unwrap()
+    }
+
+    async fn release(&self, volume: &Volume, host: &str) -> Result<Outcome<Fence>> {
+        let request = ReleaseHost {
+            volume: volume.clone(),
+            host: host.to_owned(),
+        };
+        self.fencing().unwrap().release(request).await
     }
 
     async fn take(&self, volume: &Volume, number: usize) -> Result<Outcome<()>> {

@@ -91,6 +91,15 @@ fairlead volume ls --selector 'rack in (7,8)' -o json"
     /// Show everything known of volumes, who holds them, and what to do next when one is stuck.
     #[command(after_help = "Example:\n  fairlead volume inspect data")]
     Inspect(InspectArguments),
+    /// Take a volume from a host that is dead.
+    ///
+    /// The host gets I/O errors from then on, and what it has not written yet is lost. Nobody gets the
+    /// volume by this: the next mount does.
+    #[command(
+        after_help = "Example:\n  fairlead volume release data --host node-1-0a1b2c3d\n\n\
+The host is named as `fairlead volume inspect` shows it: the object on the array."
+    )]
+    Release(ReleaseArguments),
     /// What was removed and is still kept by its array.
     #[command(subcommand)]
     Trash(TrashCommand),
@@ -175,6 +184,18 @@ pub(super) struct RecoverArguments {
     /// The array whose trash it is in: its address, name or id.
     #[arg(long)]
     pub(super) array: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReleaseArguments {
+    #[command(flatten)]
+    pub(super) asking: Asking,
+    /// The volume.
+    #[arg(value_parser = volume_name)]
+    pub(super) name: VolumeName,
+    /// The host that has it: its object on the array.
+    #[arg(long, value_name = "HOLDER")]
+    pub(super) host: String,
 }
 
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use storage_core::{Clock as _, ErrorChain, ErrorKind, SystemClock};
 
 use super::arguments::{
     ArrayLsArguments, Asking, ConnectionsArguments, InspectArguments, Output, RecoverArguments,
-    TrashLsArguments, VolumeLsArguments,
+    ReleaseArguments, TrashLsArguments, VolumeLsArguments,
 };
 use super::{FAILED, PARTIAL};
 use crate::config::{self, Environment};
@@ -140,18 +140,33 @@ pub(super) fn recover(arguments: &RecoverArguments) -> Answer {
         array: arguments.array.clone(),
     };
     ask(&arguments.asking, async |arrays| {
-        let answer = match operator::recover(&arrays, &request).await {
-            Ok(recovery) => Answer::of(&arguments.asking, &recovery),
-            Err(error) => Answer {
-                code: match error.kind() {
-                    ErrorKind::Unavailable | ErrorKind::Timeout => PARTIAL,
-                    _ => FAILED,
-                },
-                ..Answer::failed(error.chain())
-            },
-        };
+        let recovered = operator::recover(&arrays, &request).await;
+        let answer = changed(&arguments.asking, recovered);
         (arrays, answer)
     })
+}
+
+pub(super) fn release(arguments: &ReleaseArguments) -> Answer {
+    ask(&arguments.asking, async |arrays| {
+        let released = operator::release(&arrays, &arguments.name, &arguments.host).await;
+        let answer = changed(&arguments.asking, released);
+        (arrays, answer)
+    })
+}
+
+/// The answer of a command that changes something. What was not done, or is not known to be, as an
+/// array did not answer is told from a no.
+fn changed<T: Table + Serialize>(asking: &Asking, result: storage_core::Result<T>) -> Answer {
+    match result {
+        Ok(done) => Answer::of(asking, &done),
+        Err(error) => Answer {
+            code: match error.kind() {
+                ErrorKind::Unavailable | ErrorKind::Timeout => PARTIAL,
+                _ => FAILED,
+            },
+            ..Answer::failed(error.chain())
+        },
+    }
 }
 
 pub(super) fn array_ls(arguments: &ArrayLsArguments) -> Answer {

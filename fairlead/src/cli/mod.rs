@@ -52,6 +52,7 @@ pub fn run(
         },
         Command::Volume(VolumeCommand::Ls(arguments)) => asking::volume_ls(&arguments),
         Command::Volume(VolumeCommand::Inspect(arguments)) => asking::inspect(&arguments),
+        Command::Volume(VolumeCommand::Release(arguments)) => asking::release(&arguments),
         Command::Volume(VolumeCommand::Trash(TrashCommand::Ls(arguments))) => {
             asking::trash_ls(&arguments)
         }

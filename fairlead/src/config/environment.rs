@@ -16,6 +16,8 @@ pub struct Environment {
     pub create_options: Option<String>,
     /// `PURE_DEFAULT_BLOCK_MNT_OPT`.
     pub mount_options: Option<String>,
+    /// `PURE_PREEMPT_RWO_ATTACHMENTS_DEFAULT`.
+    pub preempt: Option<String>,
     /// Variables of the predecessor that are set and have no effect here.
     pub ignored: Vec<&'static str>,
     /// The machine's name.
@@ -28,10 +30,10 @@ pub(super) const SAN_TYPE: &str = "PURE_FLASHARRAY_SAN_TYPE";
 pub(super) const FS_TYPE: &str = "PURE_DEFAULT_BLOCK_FS_TYPE";
 pub(super) const FS_OPT: &str = "PURE_DEFAULT_BLOCK_FS_OPT";
 pub(super) const MNT_OPT: &str = "PURE_DEFAULT_BLOCK_MNT_OPT";
+pub(super) const PREEMPT: &str = "PURE_PREEMPT_RWO_ATTACHMENTS_DEFAULT";
 
 /// The predecessor's other variables. A person who set one expects something of it.
-const IGNORED: [&str; 4] = [
-    "PURE_PREEMPT_RWO_ATTACHMENTS_DEFAULT",
+const IGNORED: [&str; 3] = [
     "PURE_ISCSI_ALLOWED_CIDRS",
     "PURE_ISCSI_LOGIN_TIMEOUT",
     "PURE_DEFAULT_ENABLE_FB_NFS_SNAPSHOT",
@@ -66,6 +68,7 @@ impl Environment {
             filesystem: value(FS_TYPE),
             create_options: value(FS_OPT),
             mount_options: value(MNT_OPT),
+            preempt: value(PREEMPT),
             ignored: IGNORED
                 .into_iter()
                 .filter(|name| value(name).is_some())

@@ -28,6 +28,8 @@ pub struct Config {
     pub flash_blades: Vec<FlashBlade>,
     /// What a volume gets when its options do not say.
     pub defaults: OptionDefaults,
+    /// Whether a host may take a volume from the one that has it, where its adapter's rules allow.
+    pub preempt: bool,
 }
 
 /// Who named the namespace.
@@ -92,6 +94,7 @@ pub(super) fn resolve(
     let namespace = namespace(file, environment, &mut problems);
     let san_type = default_san_type(environment, &mut problems);
     let defaults = defaults(environment, &mut problems);
+    let preempt = preempt(environment, &mut problems);
     let arrays: Vec<FlashArray> = file
         .flash_arrays
         .iter()
@@ -125,6 +128,7 @@ pub(super) fn resolve(
             flash_arrays: arrays,
             flash_blades: flash_blades(file),
             defaults,
+            preempt,
         });
     (config, problems)
 }
@@ -260,6 +264,24 @@ fn default_san_type(environment: &Environment, problems: &mut Vec<Problem>) -> S
         ));
         SanType::Iscsi
     })
+}
+
+/// On unless turned off, as the predecessor had it. Its charts wrote these two words.
+fn preempt(environment: &Environment, problems: &mut Vec<Problem>) -> bool {
+    let text = environment.preempt.as_deref().unwrap_or("true").trim();
+    match text.to_ascii_lowercase().as_str() {
+        "true" => true,
+        "false" => false,
+        _ => {
+            problems.push(Problem::outside_file(
+                Severity::Error,
+                environment::PREEMPT,
+                "this is neither yes nor no",
+                "set it to true or false",
+            ));
+            false
+        }
+    }
 }
 
 /// A volume's size when nobody says: the predecessor's, and documented.

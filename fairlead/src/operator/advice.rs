@@ -57,15 +57,20 @@ fn of_one(volume: &Volume, connection: &Connection, here: &Here) -> String {
         return "this host has it: a mount here goes on with it, one elsewhere is refused"
             .to_owned();
     }
+    let take_away = if connection.is_recorded() {
+        format!("`fairlead volume release {} --host {host}`", volume.name)
+    } else {
+        format!("take its access away on the array (`purevol disconnect --host {host} {object}`)")
+    };
     let recorded = if connection.is_recorded() {
         "by a grant on record"
     } else {
         "without a grant on record"
     };
     format!(
-        "host {host} has it, {recorded}: mounts elsewhere are refused until the container there ends and the volume is unmounted. \
-         If {host} is switched off for certain, take its access away on the array (`purevol disconnect --host {host} {object}`) and mount it elsewhere; \
-         while {host} may be running, that destroys data"
+        "host {host} has it, {recorded}: a container that is new on another host takes it over, unless that is turned off; anything else is refused until the volume is unmounted there. \
+         If {host} is dead, {take_away} and mount it elsewhere; \
+         what {host} has not written yet is lost by that"
     )
 }
 

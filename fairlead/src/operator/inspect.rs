@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use host_attach::{LedgerEntry, Recorded};
-use storage_core::{Backend, Connection, Result, Volume, VolumeKey, VolumeName, VolumeState};
+use storage_core::{
+    Backend, Connection, Fence, Result, Volume, VolumeKey, VolumeName, VolumeState,
+};
 
 use super::advice::advice;
 use super::connections::Here;
 use super::gather::{all_connections, all_trash};
 use super::reach::{Arrays, Site};
-use super::report::{FORMAT, InspectedVolume, Inspection, LedgerState, VolumeEntry};
+use super::report::{FORMAT, FenceEntry, InspectedVolume, Inspection, LedgerState, VolumeEntry};
 
 /// Looks volumes up on every array, in the trash too where no array has the name.
 pub async fn inspect(arrays: &Arrays, names: &[VolumeName], here: &Here) -> Inspection {
@@ -22,9 +24,8 @@ pub async fn inspect(arrays: &Arrays, names: &[VolumeName], here: &Here) -> Insp
     for name in names {
         let before = volumes.len();
         for (site, found) in &answers.told {
-            let found = found.iter().filter(|(volume, _)| volume.name == *name);
-            volumes
-                .extend(found.map(|(volume, connected)| inspected(site, volume, connected, here)));
+            let found = found.iter().filter(|found| found.volume.name == *name);
+            volumes.extend(found.map(|found| inspected(site, found, here)));
         }
         if volumes.len() == before {
             missing.push(name.clone());
@@ -34,9 +35,9 @@ pub async fn inspect(arrays: &Arrays, names: &[VolumeName], here: &Here) -> Insp
         let question = async |backend: Arc<dyn Backend>| all_trash(&*backend).await;
         let trash = arrays.ask(|backend| Box::pin(question(backend))).await;
         for (site, found) in trash.told {
-            let found = found.iter().map(|one| &one.volume);
+            let found = found.into_iter().map(|one| one.volume);
             for volume in found.filter(|volume| missing.contains(&volume.name)) {
-                volumes.push(inspected(&site, volume, &[], here));
+                volumes.push(inspected(&site, &Found::alone(volume), here));
             }
         }
         for silent in trash.silent {
@@ -55,31 +56,52 @@ pub async fn inspect(arrays: &Arrays, names: &[VolumeName], here: &Here) -> Insp
     }
 }
 
-async fn look_up(
-    backend: Arc<dyn Backend>,
-    names: Vec<VolumeName>,
-) -> Result<Vec<(Volume, Vec<Connection>)>> {
+/// What an array says of a volume.
+#[derive(Debug)]
+struct Found {
+    volume: Volume,
+    connections: Vec<Connection>,
+    fence: Option<Fence>,
+}
+
+impl Found {
+    const fn alone(volume: Volume) -> Self {
+        Self {
+            volume,
+            connections: Vec::new(),
+            fence: None,
+        }
+    }
+}
+
+async fn look_up(backend: Arc<dyn Backend>, names: Vec<VolumeName>) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     for name in names {
         let Some(volume) = backend.get(VolumeKey::Name(name)).await? else {
             continue;
         };
-        let connections = if volume.state == VolumeState::Destroyed {
-            Vec::new()
-        } else {
-            all_connections(&*backend, Some(&volume)).await?
-        };
-        found.push((volume, connections));
+        if volume.state == VolumeState::Destroyed {
+            found.push(Found::alone(volume));
+            continue;
+        }
+        found.push(Found {
+            connections: all_connections(&*backend, Some(&volume)).await?,
+            fence: match backend.fencing() {
+                Some(fencing) => fencing.last_fence(&volume).await?,
+                None => None,
+            },
+            volume,
+        });
     }
     Ok(found)
 }
 
-fn inspected(
-    site: &Site,
-    volume: &Volume,
-    connections: &[Connection],
-    here: &Here,
-) -> InspectedVolume {
+fn inspected(site: &Site, found: &Found, here: &Here) -> InspectedVolume {
+    let Found {
+        volume,
+        connections,
+        fence,
+    } = found;
     let recorded = connections.iter().find_map(|one| one.recorded.as_ref());
     let ledger = here.ledger.as_ref();
     let mut entries = ledger.iter().flat_map(|ledger| &ledger.entries);
@@ -88,6 +110,7 @@ fn inspected(
         volume: VolumeEntry::new(&site.endpoint, volume, connections),
         grant: recorded.map(|holder| holder.nonce.to_string()),
         holder: recorded.map(|holder| holder.machine.clone()),
+        fence: fence.as_ref().map(FenceEntry::new),
         ledger: entries.find(|entry| entry.volume == volume.id).map(state),
         publish_open: intended.any(|held| held.volume == volume.id),
         advice: advice(volume, connections, here),

@@ -1,7 +1,7 @@
 //! What people who look after volumes ask: which there are, who holds them, what is in the trash,
 //! how the arrays are. The commands of `fairlead` that talk to arrays, as functions.
 //!
-//! Everything here reads, but for one: [`recover`]. Nothing takes the lock of a host's state, so
+//! Everything here reads, but for two: [`recover`] and [`release`]. Nothing takes the lock of a host's state, so
 //! it works beside a running plugin. Every array is asked at once and within one deadline; one
 //! that does not answer is told in the answer, never left out in silence.
 
@@ -12,6 +12,7 @@ mod gather;
 mod inspect;
 mod reach;
 mod recover;
+mod release;
 mod report;
 mod sheet;
 mod table;
@@ -24,10 +25,11 @@ pub use connections::{ConnectionFilter, Here, connections};
 pub use inspect::inspect;
 pub use reach::{Arrays, Site};
 pub use recover::{Recover, recover};
+pub use release::release;
 pub use report::{
-    ArrayEntry, ArrayList, ConnectionEntry, ConnectionList, HostEntry, InspectedVolume, Inspection,
-    LedgerState, Recovery, TrashEntry, TrashList, Unavailable, VolumeEntry, VolumeList,
-    schema_text,
+    ArrayEntry, ArrayList, ConnectionEntry, ConnectionList, FenceEntry, HostEntry, HostRelease,
+    InspectedVolume, Inspection, LedgerState, Recovery, TrashEntry, TrashList, Unavailable,
+    VolumeEntry, VolumeList, schema_text,
 };
 pub use table::Table;
 pub use trash::trash;

@@ -1,4 +1,4 @@
-//! `fairlead volume trash recover`: the one command that changes an array.
+//! `fairlead volume trash recover`: a removed volume becomes a volume again.
 //!
 //! One name, one volume: a removed one comes back under a name that no array of the fleet has, and
 //! one that does not answer may have it. As with a create, two commands at the same moment on two

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::Serialize;
-use storage_core::{Connection, Labels, Ownership, Volume, VolumeState};
+use storage_core::{Connection, Fence, Labels, Ownership, Volume, VolumeState};
 
 /// The version of these answers.
 pub(super) const FORMAT: u32 = 1;
@@ -101,6 +101,23 @@ pub struct LedgerState {
     pub grant: String,
 }
 
+/// A fence: hosts that a volume was taken from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FenceEntry {
+    /// The host objects that were shut out. Of many, the first ones.
+    pub old_hosts: Vec<String>,
+    /// The host object that got the volume then; null where nobody did.
+    pub new_host: Option<String>,
+    /// On whose word: `mount` or `operator`.
+    pub reason: String,
+    /// What showed that their access was gone, for people.
+    pub evidence: String,
+    /// Until they were seen gone, in milliseconds.
+    pub duration_ms: u64,
+    /// When, by the clock of the host that did it.
+    pub at_ms: u64,
+}
+
 /// A volume with everything known about it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct InspectedVolume {
@@ -111,6 +128,8 @@ pub struct InspectedVolume {
     pub grant: Option<String>,
     /// The machine that the latest grant was given to.
     pub holder: Option<String>,
+    /// The last fence on record; null when there was none.
+    pub fence: Option<FenceEntry>,
     /// What this host's ledger says; null when it does not know it.
     pub ledger: Option<LedgerState>,
     /// Whether a publish to this host was begun whose fate is open.
@@ -177,6 +196,21 @@ pub struct Recovery {
     /// Whether this call changed anything.
     pub changed: bool,
     /// The volume, in use again.
+    pub volume: VolumeEntry,
+}
+
+/// `fairlead volume release`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct HostRelease {
+    /// The version of this shape.
+    pub format: u32,
+    /// Whether this call changed anything.
+    pub changed: bool,
+    /// The host object that was named.
+    pub host: String,
+    /// What is on record of it.
+    pub fence: FenceEntry,
+    /// The volume, with who can reach it now.
     pub volume: VolumeEntry,
 }
 
@@ -311,6 +345,19 @@ impl VolumeEntry {
     }
 }
 
+impl FenceEntry {
+    pub(super) fn new(fence: &Fence) -> Self {
+        Self {
+            old_hosts: fence.old_hosts.clone(),
+            new_host: fence.new_host.clone(),
+            reason: fence.reason.to_string(),
+            evidence: fence.evidence.clone(),
+            duration_ms: fence.duration_ms,
+            at_ms: fence.at_ms,
+        }
+    }
+}
+
 impl HostEntry {
     fn new(connection: &Connection) -> Self {
         Self {
@@ -335,6 +382,8 @@ pub fn schema_text() -> String {
         trash: TrashList,
         #[serde(rename = "volume trash recover")]
         recovery: Recovery,
+        #[serde(rename = "volume release")]
+        release: HostRelease,
         #[serde(rename = "array ls")]
         arrays: ArrayList,
         connections: ConnectionList,

@@ -1,8 +1,8 @@
 //! One volume on a sheet, for people: a line a fact, and what to do next at the end.
 
-use super::report::{InspectedVolume, Inspection, LedgerState, VolumeEntry};
+use super::report::{FenceEntry, InspectedVolume, Inspection, LedgerState, VolumeEntry};
 use super::table::Table;
-use super::text::{age, escaped, host, maybe, size};
+use super::text::{NOTHING, age, escaped, host, maybe, size};
 
 /// A line: what it is about, and the fact.
 type Line = (&'static str, String);
@@ -18,6 +18,7 @@ fn sheet(one: &InspectedVolume, now_ms: u64) -> String {
     let mut lines = identity(&one.volume);
     lines.extend(facts(&one.volume, now_ms));
     lines.extend(holders(one));
+    lines.extend(one.fence.as_ref().map(|fence| fenced(fence, now_ms)));
     lines.extend(one.ledger.as_ref().map(here));
     if one.publish_open {
         lines.push((
@@ -88,6 +89,20 @@ fn holders(one: &InspectedVolume) -> Vec<Line> {
         lines.push(("latest grant", text));
     }
     lines
+}
+
+fn fenced(fence: &FenceEntry, now_ms: u64) -> Line {
+    let new = fence.new_host.as_deref();
+    let text = format!(
+        "{} -> {}, by {}, {} ago, in {} ms; {}",
+        escaped(&fence.old_hosts.join(", ")),
+        new.map_or_else(|| NOTHING.to_owned(), escaped),
+        fence.reason,
+        age(Some(fence.at_ms), now_ms),
+        fence.duration_ms,
+        escaped(&fence.evidence),
+    );
+    ("last fence", text)
 }
 
 fn here(ledger: &LedgerState) -> Line {

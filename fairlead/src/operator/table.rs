@@ -3,8 +3,8 @@
 use comfy_table::{CellAlignment, Table as Grid, presets};
 
 use super::report::{
-    ArrayEntry, ArrayList, ConnectionEntry, ConnectionList, HostEntry, Recovery, TrashEntry,
-    TrashList, VolumeEntry, VolumeList,
+    ArrayEntry, ArrayList, ConnectionEntry, ConnectionList, HostEntry, HostRelease, Recovery,
+    TrashEntry, TrashList, VolumeEntry, VolumeList,
 };
 use super::text::{NOTHING, age, cut, escaped, host, maybe, size, span, wrapped};
 
@@ -199,5 +199,29 @@ impl Table for Recovery {
         } else {
             format!("volume {name} is there and not in the trash: {place}; nothing was changed\n")
         }
+    }
+}
+
+impl Table for HostRelease {
+    fn table(&self, now_ms: u64) -> String {
+        let (name, host) = (escaped(&self.volume.name), escaped(&self.host));
+        let left: Vec<&str> = self
+            .volume
+            .hosts
+            .iter()
+            .filter_map(|one| one.host.as_deref().or(one.group.as_deref()))
+            .collect();
+        let now = match left.as_slice() {
+            [] => "no host can reach it now".to_owned(),
+            left => format!("it can still be reached by {}", escaped(&left.join(", "))),
+        };
+        if self.changed {
+            return format!(
+                "{name}: taken from {host} ({}); {now}\n",
+                escaped(&self.fence.evidence)
+            );
+        }
+        let ago = age(Some(self.fence.at_ms), now_ms);
+        format!("{name}: was taken from {host} {ago} ago; {now}; nothing was changed\n")
     }
 }

@@ -34,6 +34,7 @@ fn the_defaults_are_the_predecessors() {
     assert_eq!(config.flash_arrays[0].san_type, SanType::Iscsi);
     assert_eq!(config.defaults.size, Size::from_gib(32));
     assert_eq!(config.defaults.filesystem, Filesystem::Xfs);
+    assert!(config.preempt);
 }
 
 #[test]
@@ -71,11 +72,13 @@ fn block_defaults_come_from_the_environment() {
         ("PURE_FLASHARRAY_SAN_TYPE", "fc"),
         ("PURE_DEFAULT_BLOCK_FS_TYPE", "ext4"),
         ("PURE_DEFAULT_BLOCK_MNT_OPT", "noatime discard"),
+        ("PURE_PREEMPT_RWO_ATTACHMENTS_DEFAULT", "False"),
     ];
     let config = loaded(NAMED, &variables, "h").unwrap();
     assert_eq!(config.flash_arrays[0].san_type, SanType::FibreChannel);
     assert_eq!(config.defaults.filesystem, Filesystem::Ext4);
     assert_eq!(config.defaults.mount_options, ["noatime", "discard"]);
+    assert!(!config.preempt);
 }
 
 #[test]
@@ -85,6 +88,7 @@ fn wrong_variables_are_errors_that_name_them() {
         ("PURE_DEFAULT_BLOCK_FS_TYPE", "ntfs"),
         ("PURE_DEFAULT_BLOCK_FS_OPT", "-f"),
         ("PURE_DEFAULT_BLOCK_MNT_OPT", "nouuid"),
+        ("PURE_PREEMPT_RWO_ATTACHMENTS_DEFAULT", "maybe"),
     ] {
         let text = problems(loaded(NAMED, &[(name, value)], "h"));
         assert!(text.contains(name), "{text}");

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::attach::{Attachment, AttachmentState};
 use crate::engine::callers::{Abandoned, Waiting};
+use crate::engine::mount::tell_released;
 use crate::engine::operations::{Call, Operations};
 use crate::engine::{Shared, mount};
 use crate::error::Result;
@@ -187,17 +188,26 @@ async fn quietly(
 }
 
 /// Lets go of volumes that this host was shut out of, so that nothing written under an old grant
-/// can reach a device under a new one.
+/// can reach a device under a new one. `first`: what the start found already.
 #[expect(
     clippy::infinite_loop,
     reason = "background work that ends by being aborted"
 )]
-pub(crate) async fn heal(shared: Arc<Shared>, operations: Arc<Operations>) {
+pub(crate) async fn heal(
+    shared: Arc<Shared>,
+    operations: Arc<Operations>,
+    mut first: Option<Result<Vec<Attachment>>>,
+) {
     loop {
-        match shared.attacher.heal().await {
+        let healed = match first.take() {
+            Some(healed) => healed,
+            None => shared.attacher.heal().await,
+        };
+        match healed {
             Ok(released) => {
                 for attachment in released {
-                    tracing::warn!(volume = %attachment.name, "the array gave this volume to somebody else; it is unmounted here");
+                    tell_released(&shared, &attachment);
+                    tell_fenced(&shared, &attachment).await;
                     let name = attachment.name.clone();
                     let work = note_release(Arc::clone(&shared), attachment);
                     quietly(&operations, &name, "note release", work).await;
@@ -209,6 +219,31 @@ pub(crate) async fn heal(shared: Arc<Shared>, operations: Arc<Operations>) {
         }
         sleep(HEAL_PERIOD).await;
     }
+}
+
+/// Tells whoever reads the log that this host was shut out, and by whom as far as the array says.
+async fn tell_fenced(shared: &Shared, attachment: &Attachment) {
+    let located = shared.known.get(&attachment.name);
+    let fencing = located.as_ref().and_then(|located| {
+        let fencing = located.member.backend.fencing()?;
+        Some((fencing, &located.volume))
+    });
+    let fence = match fencing {
+        Some((fencing, volume)) => {
+            let asked = fencing.last_fence(volume);
+            let asked = timeout(shared.settings.ask_limit, asked).await;
+            asked.ok().and_then(Result::ok).flatten()
+        }
+        None => None,
+    };
+    let by = fence.map_or_else(
+        || "not known".to_owned(),
+        |fence| match fence.new_host {
+            Some(host) => format!("{} on {host}", fence.reason),
+            None => fence.reason.to_string(),
+        },
+    );
+    tracing::warn!(volume = %attachment.name, by, "the volume was taken from this host at the array; it is unmounted here, and what its containers had not synced is lost");
 }
 
 /// Corrects what memory knows of a volume that was let go, unless it is mounted again by now.

@@ -17,6 +17,7 @@ use crate::engine::doubts::Doubts;
 use crate::engine::fleet::Fleet;
 use crate::engine::inventory::Known;
 use crate::engine::operations::Operations;
+use crate::engine::rights::Rights;
 use crate::engine::{Engine, Shared};
 use crate::filesystem::Filesystem;
 use crate::placement::DefaultSelector;
@@ -127,6 +128,7 @@ impl EngineBuilder {
             releases: Notify::new(),
             doubts: Doubts::default(),
             callers: Callers::default(),
+            rights: Rights::default(),
             mounted: Mutex::new(HashMap::new()),
             mount_changes: AtomicU64::new(0),
             adopted: Mutex::new(BTreeSet::new()),

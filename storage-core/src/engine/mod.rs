@@ -18,6 +18,7 @@ mod mount;
 mod operations;
 mod order;
 mod provision;
+mod rights;
 #[cfg(test)]
 mod tests;
 
@@ -35,10 +36,11 @@ use background::Abandonment;
 pub use builder::{EngineBuilder, EngineSettings};
 pub use claim::{Membership, MembershipStep};
 pub use inventory::Inventory;
+pub use rights::MountVolume;
 
 use crate::access::Host;
 use crate::attach::{Attacher, Attachment, AttachmentState};
-use crate::backend::Backend;
+use crate::backend::{Backend, Preemption};
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::engine::callers::Callers;
@@ -46,6 +48,7 @@ use crate::engine::doubts::Doubts;
 use crate::engine::fleet::{Fleet, Located};
 use crate::engine::inventory::Known;
 use crate::engine::operations::{Call, Operations};
+use crate::engine::rights::Rights;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fleet_record::FleetRecord;
 use crate::name::VolumeName;
@@ -78,6 +81,8 @@ pub(crate) struct Shared {
     pub(crate) doubts: Doubts,
     /// Who waits for mounts, and who was told of one.
     pub(crate) callers: Callers,
+    /// Who may shut another host out.
+    pub(crate) rights: Rights,
     /// Where volumes are mounted, as their operations leave it.
     mounted: Mutex<HashMap<VolumeName, PathBuf>>,
     mount_changes: AtomicU64,
@@ -260,18 +265,35 @@ impl Engine {
 
     /// Gives this host the volume and mounts it; returns the mount point.
     ///
-    /// Another host's access is never taken away: with a holder elsewhere it is refused.
+    /// Another host's access is taken away only where the request may, its caller still waits
+    /// (a dropped future and a passed deadline end it), and this host has nothing of the volume on
+    /// record. Otherwise it is refused with the holder's name.
     ///
     /// # Errors
     /// `FailedPrecondition` naming the holder, or what was found on a device that cannot be used;
     /// `NotFound`; `Unavailable`; `Timeout`: repeat the call. If nobody does, the mount is undone.
-    pub async fn mount(&self, name: VolumeName, deadline: Instant) -> Result<PathBuf> {
+    pub async fn mount(
+        &self,
+        request: impl Into<MountVolume>,
+        deadline: Instant,
+    ) -> Result<PathBuf> {
+        let MountVolume { name, may_preempt } = request.into();
         let abandoned = Abandonment::new(&self.shared, &self.operations, &name);
-        let work = mount::mount(Arc::clone(&self.shared), name.clone());
+        // Lives in the caller's future, and nowhere else.
+        let right = may_preempt.then(|| self.shared.rights.take(&name));
+        let (what, preemption) = match &right {
+            Some(right) => (
+                format!("mount, by right {}", right.number),
+                Preemption::ShutOut(right.permit.clone()),
+            ),
+            None => ("mount".to_owned(), Preemption::Refuse),
+        };
+        let work = mount::mount(Arc::clone(&self.shared), name.clone(), preemption);
         let result = self
             .operations
-            .run(Call::new(&name, "mount", deadline), work)
+            .run(Call::new(&name, what, deadline), work)
             .await;
+        drop(right);
         match &result {
             Ok(_) => abandoned.told(),
             // The array's or the host's part may yet be done.
@@ -385,11 +407,9 @@ impl Engine {
             self.shared.doubts.publish_may_come(held);
         }
         // So that what is in use counts as mounted from the first call on. What it lets go is told
-        // by the round that follows in the background, as is its failure.
-        if timeout(START_HEALING, self.shared.attacher.heal())
-            .await
-            .is_err()
-        {
+        // in the background, as is its failure.
+        let healed = timeout(START_HEALING, self.shared.attacher.heal()).await;
+        if healed.is_err() {
             tracing::info!("the host is looked over in the background");
         }
         for attachment in self.shared.attacher.attachments().await? {
@@ -420,6 +440,7 @@ impl Engine {
         background.spawn(background::heal(
             Arc::clone(&self.shared),
             Arc::clone(&self.operations),
+            healed.ok(),
         ));
         background.spawn(adopt::adopt_for_ever(
             Arc::clone(&self.shared),

@@ -2,7 +2,10 @@
 //!
 //! The order is the safety: the host is clean, then the array grants, then the host proves the
 //! device and uses it; and back: the host lets go and sees it gone, then the array takes the
-//! access away. Nothing here ever shuts another host out.
+//! access away. Another host is shut out by a publish alone, where the caller's request may, and
+//! never for a volume that this host has anything of on record: what was mounted here and is shut
+//! out by somebody else (a second container, a copy into one, a restart) would take it back from
+//! whoever rightly has it now.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,16 +27,31 @@ use crate::volume::{Volume, VolumeId, VolumeState};
 const MOUNT_ROUNDS: usize = 3;
 
 /// Publishes and mounts the volume; gives the mount point.
-pub(crate) async fn mount(shared: Arc<Shared>, name: VolumeName) -> Result<PathBuf> {
-    let mountpoint = find_and_mount(&shared, &name).await?;
+pub(crate) async fn mount(
+    shared: Arc<Shared>,
+    name: VolumeName,
+    preemption: Preemption,
+) -> Result<PathBuf> {
+    let mountpoint = find_and_mount(&shared, &name, &preemption).await?;
     shared.set_mountpoint(&name, Some(mountpoint.clone()));
     Ok(mountpoint)
 }
 
-async fn find_and_mount(shared: &Shared, name: &VolumeName) -> Result<PathBuf> {
+async fn find_and_mount(
+    shared: &Shared,
+    name: &VolumeName,
+    preemption: &Preemption,
+) -> Result<PathBuf> {
+    let mut before = Vec::new();
     for _ in 0..MOUNT_ROUNDS {
         let located = shared.locate(name).await?.ok_or_else(|| no_such(name))?;
-        match mount_located(shared, located.clone()).await {
+        // Once a volume: whom it may shut out was decided by the first look at it.
+        let preemption = match before.contains(&located.volume.id) {
+            true => Preemption::Refuse,
+            false => preemption.clone(),
+        };
+        before.push(located.volume.id.clone());
+        match mount_located(shared, located.clone(), preemption).await {
             // The object that we knew is not there under its name: resolve the name again.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 tracing::info!(volume = %name, error = %error.chain(), "the volume is not where it was, looking again");
@@ -51,7 +69,11 @@ async fn find_and_mount(shared: &Shared, name: &VolumeName) -> Result<PathBuf> {
 
 /// # Errors
 /// `NotFound` when the volume is not there under its name any more.
-async fn mount_located(shared: &Shared, mut located: Located) -> Result<PathBuf> {
+async fn mount_located(
+    shared: &Shared,
+    mut located: Located,
+    mut preemption: Preemption,
+) -> Result<PathBuf> {
     if located.volume.state == VolumeState::Deleting {
         tracing::warn!(volume = %located.volume.name, object = located.volume.object, "a remove of this volume did not end, and it is wanted again: taking it back");
         located.volume = located
@@ -62,7 +84,11 @@ async fn mount_located(shared: &Shared, mut located: Located) -> Result<PathBuf>
             .into_inner();
     }
     crash_points::point!("mount.located");
-    release_namesakes(shared, &located).await?;
+    let withheld =
+        release_namesakes(shared, &located).await? && matches!(preemption, Preemption::ShutOut(_));
+    if withheld {
+        preemption = Preemption::Refuse;
+    }
     if let Some(mountpoint) = already_mounted(shared, &located).await? {
         return Ok(mountpoint);
     }
@@ -71,13 +97,15 @@ async fn mount_located(shared: &Shared, mut located: Located) -> Result<PathBuf>
         .supports(located.member.backend.capabilities().protocol)?;
     crash_points::point!("fence.F0.before");
     if let Err(error) = shared.attacher.prepare(&located.volume).await {
+        tell(shared, &located, "F0", "refused");
         return adopt::instead(shared, &located, error).await;
     }
+    tell(shared, &located, "F0", "clean");
     crash_points::point!("fence.F0.after");
     let request = PublishVolume {
         volume: located.volume.clone(),
         host: shared.attacher.host().clone(),
-        preemption: Preemption::Refuse,
+        preemption,
         avoid_luns: shared.attacher.luns_in_use().await?,
     };
     let held = held(&located.volume);
@@ -90,13 +118,27 @@ async fn mount_located(shared: &Shared, mut located: Located) -> Result<PathBuf>
         }
         Err(error) => {
             doubt(shared, &held, &error).await;
-            return Err(error);
+            return Err(match withheld {
+                true => withheld_from(error),
+                false => error,
+            });
         }
     };
     crash_points::point!("mount.attached");
     shared.settled(&held.volume).await;
     crash_points::point!("mount.settled");
     Ok(mountpoint)
+}
+
+/// A refusal, where the request may shut others out and this one of its Mounts did not.
+fn withheld_from(error: Error) -> Error {
+    if error.kind() != ErrorKind::FailedPrecondition {
+        return error;
+    }
+    error.with_context(
+        "nobody was shut out",
+        "this host had the volume itself; once it has let go of it, a new container may",
+    )
 }
 
 fn held(volume: &Volume) -> HeldVolume {
@@ -141,6 +183,9 @@ async fn settle_or_later(shared: &Shared, held: &HeldVolume) {
 ///
 /// A mount whose grant is gone (this host was shut out, and perhaps nobody told it) is taken down
 /// before anything is published: published first, the old mount could write under the new grant.
+/// Its device was asked just now, and this host is connected: beside nobody else that is enough,
+/// whomever the record names. A record that was written late says nothing, and must not cost
+/// containers their mount (docs/protocols/fence.md, rule 6).
 async fn already_mounted(shared: &Shared, located: &Located) -> Result<Option<PathBuf>> {
     let Some(attachment) = shared.attacher.status(&located.volume.id).await? else {
         return Ok(None);
@@ -159,8 +204,11 @@ async fn already_mounted(shared: &Shared, located: &Located) -> Result<Option<Pa
         Err(error) => return Err(error),
     };
     let holder = shared.attacher.host().object_name();
-    let stands =
-        |one: &Publication| !one.group && one.host == holder && one.nonce == Some(attachment.nonce);
+    let alone = publications.len() == 1;
+    let stands = |one: &Publication| {
+        let recorded = alone || one.nonce == Some(attachment.nonce);
+        !one.group && one.host == holder && recorded
+    };
     if publications.iter().any(stands) {
         // Others that are connected beside the holder have no grant: a publish that backs out, or
         // one that was executed late. They are theirs to take away.
@@ -171,21 +219,29 @@ async fn already_mounted(shared: &Shared, located: &Located) -> Result<Option<Pa
     }
     tracing::warn!(volume = %located.volume.name, ?publications, "the grant of this mount is gone, taking it down");
     let _detached = shared.attacher.detach(&located.volume.id).await?;
+    tell_released(shared, &attachment);
     shared.set_mountpoint(&located.volume.name, None);
     Ok(None)
 }
 
 /// An earlier volume of the same name may still be recorded here (removed elsewhere and created
-/// again). It must be gone before its namesake takes the mount point.
-async fn release_namesakes(shared: &Shared, located: &Located) -> Result<()> {
+/// again). It must be gone before its namesake takes the mount point. Whether anything of that
+/// name, or of the volume, was on record.
+async fn release_namesakes(shared: &Shared, located: &Located) -> Result<bool> {
+    let mut recorded = false;
     for attachment in shared.attacher.attachments().await? {
-        if attachment.name != located.volume.name || attachment.volume == located.volume.id {
+        if attachment.volume == located.volume.id {
+            recorded = true;
             continue;
         }
+        if attachment.name != located.volume.name {
+            continue;
+        }
+        recorded = true;
         tracing::warn!(volume = %attachment.name, old = %attachment.volume, new = %located.volume.id, "letting go of an earlier volume of the same name");
         release(shared, &attachment).await?;
     }
-    Ok(())
+    Ok(recorded)
 }
 
 async fn attach(shared: &Shared, located: &Located, access: Access) -> Result<PathBuf> {
@@ -196,6 +252,7 @@ async fn attach(shared: &Shared, located: &Located, access: Access) -> Result<Pa
         (None, Some(grant)) => FilesystemSpec::new(grant.filesystem),
         (None, None) => FilesystemSpec::new(shared.settings.default_filesystem),
     };
+    let nonce = access.grant.nonce;
     let request = AttachVolume {
         name: volume.name.clone(),
         object: volume.object.clone(),
@@ -211,11 +268,47 @@ async fn attach(shared: &Shared, located: &Located, access: Access) -> Result<Pa
         }
     };
     shared.known.remember(located);
+    tracing::trace!(
+        target: "fairlead::protocol",
+        step = "mounted",
+        node = shared.attacher.host().object_name(),
+        array = located.member.backend.endpoint(),
+        volume = %volume.id,
+        name = %volume.name,
+        nonce = %nonce,
+        answer = "done",
+    );
     if attachment.formatted && granted {
         crash_points::point!("mount.grant-to-withdraw");
         withdraw_grant(located).await;
     }
     Ok(attachment.mountpoint)
+}
+
+/// A step of the host, as a trace has it (docs/protocols/trace.md).
+fn tell(shared: &Shared, located: &Located, step: &str, answer: &str) {
+    tracing::trace!(
+        target: "fairlead::protocol",
+        step,
+        node = shared.attacher.host().object_name(),
+        array = located.member.backend.endpoint(),
+        volume = %located.volume.id,
+        answer,
+    );
+}
+
+/// As [`tell`], of a host that has let go. By what its own record says, as the array may be silent.
+pub(crate) fn tell_released(shared: &Shared, attachment: &Attachment) {
+    tracing::trace!(
+        target: "fairlead::protocol",
+        step = "released",
+        node = shared.attacher.host().object_name(),
+        array = attachment.volume.array().as_str(),
+        volume = %attachment.volume,
+        name = %attachment.name,
+        nonce = %attachment.nonce,
+        answer = "done",
+    );
 }
 
 /// Takes the format grant away now that a file system is known to exist. Not being able to is no
@@ -285,6 +378,7 @@ async fn release_all(shared: &Shared, name: &VolumeName) -> Result<()> {
 pub(crate) async fn release(shared: &Shared, attachment: &Attachment) -> Result<()> {
     if attachment.state != AttachmentState::Released {
         let _detached = shared.attacher.detach(&attachment.volume).await?;
+        tell_released(shared, attachment);
     }
     crash_points::point!("unmount.detached");
     match shared.finish_release(attachment).await {
@@ -346,8 +440,36 @@ impl Shared {
             }
             result => result?,
         }
+        self.settle_namesake(&member, held).await?;
         self.settled(&held.volume).await;
         Ok(())
+    }
+
+    /// The volume may have been removed and made anew before its connection came, which goes by
+    /// name: then it is the new one that this host can reach (docs/protocols/fence.md, rule 9).
+    async fn settle_namesake(&self, member: &Member, held: &HeldVolume) -> Result<()> {
+        let attachments = self.attacher.attachments().await?;
+        if attachments.iter().any(|one| one.name == held.name) {
+            return Ok(());
+        }
+        let found = member
+            .backend
+            .get(VolumeKey::Name(held.name.clone()))
+            .await?;
+        let other = |volume: &Volume| {
+            volume.id != held.volume
+                && volume.state == VolumeState::Ready
+                && volume.object == held.object
+        };
+        let Some(volume) = found.filter(other) else {
+            return Ok(());
+        };
+        match self.attacher.prepare(&volume).await {
+            Ok(()) => self.unpublish(&self::held(&volume)).await,
+            // Something that is not on record uses it: nothing of a lost request's.
+            Err(error) if error.kind() == ErrorKind::FailedPrecondition => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// What was written down of this volume has come to its end, unless a request of an earlier

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 /// For what has to come: a hang is a failure.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Whether hosts take volumes from each other.
+pub(super) const PREEMPT: &str = "PURE_PREEMPT_RWO_ATTACHMENTS_DEFAULT";
+
 /// The host objects' name before the hash of the machine id.
 pub(super) const HOSTS: [&str; 2] = ["node-a", "node-b"];
 
@@ -38,7 +41,11 @@ impl Points {
         std::fs::create_dir_all(&folder).unwrap();
         let text = folder.to_str().unwrap().to_owned();
         options.program = Some(program.to_owned());
-        options.environment = vec![("FAIRLEAD_CRASH_POINTS".to_owned(), text)];
+        options.environment = vec![
+            ("FAIRLEAD_CRASH_POINTS".to_owned(), text),
+            // What a crash leaves has to be given back, not taken: a fence would hide that it is not.
+            (PREEMPT.to_owned(), "false".to_owned()),
+        ];
         Self { folder, orders: 0 }
     }
 
@@ -80,7 +87,7 @@ impl Points {
     /// Whether every file of the plugin's own that was begun is done with.
     fn has_written(&self) -> bool {
         let lines = self.lines();
-        ["counts", "names"].iter().all(|file| {
+        ["counts", "names", "used-ids"].iter().all(|file| {
             let mut own = lines.iter().rev().filter(|line| line.ends_with(file));
             own.next()
                 .is_none_or(|line| line.starts_with("docker.file.after"))

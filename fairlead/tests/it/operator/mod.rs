@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 mod here;
 mod memory;
+mod release;
 mod shapes;
 mod silent;
 mod stuck;

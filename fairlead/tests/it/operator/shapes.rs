@@ -137,7 +137,14 @@ async fn volumes_have_their_shape_on_every_rest_version() {
 
         let inspection = scene.json(&["volume", "inspect", "data"]).await;
         let inspected = &inspection["volumes"][0];
-        let more = ["advice", "grant", "holder", "ledger", "publish_open"];
+        let more = [
+            "advice",
+            "fence",
+            "grant",
+            "holder",
+            "ledger",
+            "publish_open",
+        ];
         assert_eq!(
             sorted(keys(inspected)),
             sorted(VOLUME.into_iter().chain(more))

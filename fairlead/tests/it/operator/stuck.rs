@@ -19,8 +19,8 @@ async fn who_holds_a_stuck_volume_is_seen_and_what_to_do() {
     for told in [
         object.as_str(),
         "by a grant on record",
-        &format!("purevol disconnect --host {object} ns-data"),
-        "while",
+        &format!("fairlead volume release data --host {object}"),
+        "is dead",
     ] {
         assert!(said.out.contains(told), "{told}: {}", said.out);
     }

@@ -3,6 +3,7 @@
 mod claims;
 mod copies;
 mod membership;
+mod preemption;
 mod recovery;
 
 use std::sync::Arc;

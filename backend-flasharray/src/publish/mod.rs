@@ -1,38 +1,41 @@
-//! Publish: one host, alone, proven by reading back.
+//! Publish: one host, alone, proven by reading back (docs/protocols/fence.md).
 //!
-//! 1. GET the connections. Another host, a group: refused, named. This host with its holder tag:
-//!    so already, with the same nonce.
-//! 2. POST the connection, with a LUN by chance: hosts remember LUNs, so numbers must not repeat
-//!    in order. Never one of those that the caller excludes.
-//! 3. GET again: exactly this host, and the volume that was meant. Only who saw itself alone after
-//!    its own POST gets a grant, so two grants cannot overlap without a DELETE between them.
-//! 4. PUT the holder tag: host and nonce.
+//! - F1 GET the connections. This host with its holder tag: so already, with the same nonce.
+//! - F2 to F4, in [`fence`]: another host is refused by name, or shut out and seen gone.
+//! - F5 POST the connection, with a LUN by chance: hosts remember LUNs, so numbers must not repeat
+//!   in order. Never one of those that the caller excludes.
+//! - F6 and the holder tag, in [`prove`]: only who saw itself alone after its own POST gets a
+//!   grant, so two grants cannot overlap without a DELETE between them.
 //!
 //! A publish that fails after its POST takes its connection away again; where that is not certain,
-//! the error is `Timeout`.
+//! the error is `Timeout`. What was taken from others is never given back.
 //!
 //! The connection is made by the volume's name: delete renames a volume before it looks for
 //! connections, and relies on a late POST finding nothing.
+
+mod fence;
+mod numbers;
+mod prove;
+mod told;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use rand::RngExt as _;
 use storage_core::{
-    Access, AccessPath, Error, ErrorKind, Grant, IscsiTarget, Outcome, Preemption, Protocol,
-    PublishVolume, Result, VolumeState,
+    Access, Error, ErrorKind, IscsiTarget, Outcome, Protocol, PublishVolume, Result, VolumeState,
 };
-use tokio::time::{Instant, sleep};
-use uuid::Uuid;
+use tokio::time::Instant;
 
-use crate::access::{Way, loop_path};
-use crate::api::{Api, WireConnection, WireVolumeKey};
+use crate::access::Way;
+use crate::api::{Api, WireVolumeKey};
 use crate::backend::{CLEAN_UP, FlashArray};
-
-use crate::error::Refusal;
+use crate::error::{Failure, Refusal};
 use crate::present::Present;
-use crate::record::{Holder, Record, holder_tag};
 use crate::unpublish::GONE;
+use fence::Taken;
+pub(crate) use fence::tell_people;
+pub(crate) use numbers::LostNumbers;
 
 /// LUNs of private connections (vendor REST document, `ConnectionPost.lun`).
 const LUNS: std::ops::RangeInclusive<u16> = 1..=4095;
@@ -84,13 +87,14 @@ impl FlashArray {
         };
         let mut attempt = Attempt::default();
         let result = self.rounds(&api, request, &targets, &mut attempt).await;
-        match (result, &attempt.host) {
+        let result = match (result, &attempt.host) {
             (Err(error), Some(host)) => {
                 let undone = self.undo_quietly(&api, request, host).await;
                 Err(attempt.told(error, undone))
             }
             (result, _) => result,
-        }
+        };
+        result.map_err(|error| attempt.taken.told(error))
     }
 
     async fn rounds(
@@ -142,10 +146,18 @@ impl FlashArray {
             }
         }
         for key in keys {
+            self.tell(request, "undo", host, "asked");
             let one = match api.disconnect(&key, host).await {
-                Ok(()) => Undone::Removed,
-                Err(failure) if failure.is(GONE) => Undone::NotThere,
+                Ok(()) => {
+                    self.tell(request, "undo", host, "done");
+                    Undone::Removed
+                }
+                Err(failure) if failure.is(GONE) => {
+                    self.tell(request, "undo", host, "done");
+                    Undone::NotThere
+                }
                 Err(failure) => {
+                    self.tell(request, "undo", host, "timeout");
                     let error = Error::from(failure);
                     tracing::warn!(?key, host, error = %error.chain(), "a connection may be left behind");
                     Undone::Failed
@@ -157,13 +169,15 @@ impl FlashArray {
     }
 }
 
-/// What the POSTs of one publish may have left on the array.
+/// What one publish may have done to the array.
 #[derive(Default)]
 struct Attempt {
-    /// The host object that may be connected by them.
+    /// The host object that may be connected by its POSTs.
     host: Option<String>,
     /// The answer of one was lost: it may still be executed.
     lost: bool,
+    /// What it may take, and took, from others.
+    taken: Taken,
 }
 
 impl Attempt {
@@ -221,68 +235,40 @@ struct Case<'a> {
 impl Case<'_> {
     async fn round(&mut self) -> Result<Round> {
         crash_points::point!("fence.F1");
-        let present = Present::of(&self.connections().await?, self.host);
+        let mut present = Present::of(&self.connections("F1").await?, self.host);
+        self.attempt.taken.freeze(&present);
         if !present.alone() {
-            return self.refuse(&present).await;
+            match self.others(present).await? {
+                Ok(left) => present = left,
+                Err(round) => return Ok(round),
+            }
+        } else if present.own.is_some() {
+            let record = self.record().await?;
+            if let Some(holder) = &record.holder
+                && self.is_mine(holder)
+            {
+                let nonce = holder.nonce;
+                let access = self.access(present.lun()?, nonce, record)?;
+                self.tell_grant("granted", nonce, "done");
+                return Ok(Round::Granted(Box::new(Outcome::AlreadySo(access))));
+            }
         }
         if present.own.is_none() {
             return self.connect().await;
         }
-        let record = self.record().await?;
-        if let Some(holder) = &record.holder
-            && self.is_mine(holder)
-        {
-            let nonce = holder.nonce;
-            let access = self.access(present.lun()?, nonce, record)?;
-            return Ok(Round::Granted(Box::new(Outcome::AlreadySo(access))));
-        }
-        // Connected by a publish that ended before its proof: prove it now.
+        // Connected by a publish that ended before its proof: prove it now. Also after a fence
+        // with one's own tag in place: whoever was shut out may have had a grant in between.
         self.prove().await
     }
 
-    /// Somebody else is connected. The right to shut them out is a field of the request, and the
-    /// only value that there is so far says no.
-    async fn refuse(&mut self, present: &Present) -> Result<Round> {
-        match self.request.preemption {
-            Preemption::Refuse => {}
-            Preemption::ShutOut(_) => {
-                return Err(Error::new(
-                    ErrorKind::Unsupported,
-                    "another host cannot be shut out yet",
-                ));
-            }
-        }
-        if present.own.is_none() && !self.raced {
-            return Err(present.held());
-        }
-        let holder = self.record().await?.holder;
-        if present.own.is_some() {
-            if holder.as_ref().is_some_and(|holder| self.is_mine(holder)) {
-                // The newcomer sees this host and backs out by itself.
-                return Err(present.busy());
-            }
-            // A leftover of this host's own: it proves nothing and would block the holder.
-            self.undo().await?;
-        }
-        let named = |holder: &Holder| {
-            let object = &holder.object;
-            present
-                .hosts
-                .iter()
-                .any(|host| host.eq_ignore_ascii_case(object))
-        };
-        let granted = holder.as_ref().is_some_and(named);
-        let in_time = Instant::now() + RACE_WAIT < self.api.deadline();
-        if self.raced && !granted && present.groups.is_empty() && in_time {
-            sleep(RACE_WAIT).await;
-            return Ok(Round::Raced);
-        }
-        Err(present.held())
-    }
-
+    /// F5. Each number is asked for once: sent again after a lost answer, the first request might
+    /// be executed when the grant that came of the second is long gone, and bring the devices of
+    /// its mount back to life under somebody else's.
     async fn connect(&mut self) -> Result<Round> {
         let object = &self.request.volume.object;
-        let avoided: HashSet<u16> = self.request.avoid_luns.iter().copied().collect();
+        let array = self.api.identity.id.as_str();
+        let mut avoided: HashSet<u16> = self.array.lost_numbers.of(array, self.host);
+        avoided.extend(&self.request.avoid_luns);
         let mut open: Vec<u16> = LUNS.filter(|lun| !avoided.contains(lun)).collect();
         for _try in 0..LUN_TRIES {
             if open.is_empty() {
@@ -290,19 +276,28 @@ impl Case<'_> {
             }
             let lun = open.swap_remove(rand::rng().random_range(..open.len()));
             crash_points::point!("fence.F5");
+            self.tell_host("F5", "asked");
             let Err(failure) = self.api.connect(object, self.host, lun).await else {
+                self.tell_host("F5", "done");
                 self.attempt.host = Some(self.host.to_owned());
                 return self.prove().await;
             };
             if failure.may_have_executed() {
                 self.attempt.host = Some(self.host.to_owned());
                 self.attempt.lost = true;
+                self.array.lost_numbers.add(array, self.host, lun);
             }
+            self.tell_host("F5", fate(&failure));
             match failure.refusal() {
                 Some(Refusal::ConnectionExists) => return self.prove().await,
                 Some(Refusal::LunTaken) => {}
                 Some(Refusal::HostMissing) => return Ok(Round::NewHost),
                 Some(Refusal::VolumeMissing | Refusal::Destroyed) => return Err(moved()),
+                None if failure.may_have_executed() => {
+                    if let Some(round) = self.look_after_lost_answer().await? {
+                        return Ok(round);
+                    }
+                }
                 _ => return Err(failure.into()),
             }
         }
@@ -312,125 +307,23 @@ impl Case<'_> {
         ))
     }
 
-    /// The read-back, and the grant.
-    async fn prove(&mut self) -> Result<Round> {
+    /// Whether a POST whose answer was lost was executed: `None` where it was not, so far.
+    async fn look_after_lost_answer(&mut self) -> Result<Option<Round>> {
         crash_points::point!("fence.F6");
-        let connections = self.connections().await?;
+        let connections = self.connections("F6").await?;
         let present = Present::of(&connections, self.host);
-        if !present.alone() {
-            return self.lost_race(&present).await;
+        if present.alone() && present.own.is_none() {
+            return Ok(None);
         }
-        if present.own.is_none() {
-            let message = "the connection was removed as soon as it was made";
-            return Err(Error::new(ErrorKind::Busy, message));
-        }
-        let lun = present.lun()?;
-        if self.request.avoid_luns.contains(&lun) {
-            // Left by a publish that did not know, and no grant was told for it.
-            self.undo().await?;
-            return Ok(Round::WrongLun);
-        }
-        let record = self.record().await?;
-        let holder = Holder {
-            nonce: Uuid::new_v4(),
-            machine: self.request.host.object_name(),
-            object: self.host.to_owned(),
-        };
-        let id = self.request.volume.id.object();
-        crash_points::point!("fence.holder");
-        self.api.put_tags(id, &[holder_tag(&holder)]).await?;
-        crash_points::point!("fence.granted");
-        let access = self.access(lun, holder.nonce, record)?;
-        Ok(Round::Granted(Box::new(Outcome::Done(access))))
+        self.judge(&present).await.map(Some)
     }
+}
 
-    /// Another host appeared that was not there before the POST. It may hold a grant already, so
-    /// its connection is not touched. The lower name tries again, and is refused then if the other
-    /// one stayed.
-    async fn lost_race(&mut self, present: &Present) -> Result<Round> {
-        if present.own.is_some() {
-            self.undo().await?;
-        }
-        let first = present.hosts.iter().all(|other| self.host < other.as_str());
-        if first && present.groups.is_empty() {
-            return Ok(Round::Raced);
-        }
-        Err(present.busy())
-    }
-
-    /// Takes away a connection that was seen.
-    async fn undo(&mut self) -> Result<()> {
-        let key = WireVolumeKey::Name(self.request.volume.object.clone());
-        crash_points::point!("fence.undo");
-        match self.api.disconnect(&key, self.host).await {
-            Ok(()) => {}
-            Err(failure) if failure.is(&[Refusal::ConnectionMissing]) => {}
-            Err(failure) => return Err(failure.into()),
-        }
-        *self.attempt = Attempt::default();
-        Ok(())
-    }
-
-    /// The connections of the volume under its name, if that name is still this volume's.
-    ///
-    /// # Errors
-    /// `NotFound` when the name is nobody's or another volume's.
-    async fn connections(&self) -> Result<Vec<WireConnection>> {
-        let volume = &self.request.volume;
-        let key = WireVolumeKey::Name(volume.object.clone());
-        let connections = match self.api.connections(&key).await {
-            Ok(connections) => connections,
-            Err(failure) if failure.is(&[Refusal::VolumeMissing, Refusal::Destroyed]) => {
-                return Err(moved());
-            }
-            Err(failure) => return Err(failure.into()),
-        };
-        let other = connections
-            .iter()
-            .filter_map(|connection| connection.volume.id.as_deref())
-            .any(|id| id != volume.id.object());
-        if other { Err(moved()) } else { Ok(connections) }
-    }
-
-    async fn record(&self) -> Result<Record> {
-        match self.api.tags_of(&[self.request.volume.id.object()]).await {
-            Ok(tags) => Record::read(&tags),
-            Err(failure) if failure.is(&[Refusal::VolumeMissing]) => Err(moved()),
-            Err(failure) => Err(failure.into()),
-        }
-    }
-
-    fn is_mine(&self, holder: &Holder) -> bool {
-        holder.machine == self.request.host.object_name()
-            && holder.object.eq_ignore_ascii_case(self.host)
-    }
-
-    fn access(&self, lun: u16, nonce: Uuid, record: Record) -> Result<Access> {
-        let volume = &self.request.volume;
-        let path = match &self.array.way {
-            Way::Loop { folder } => loop_path(folder, self.host, lun),
-            Way::Iscsi { .. } => AccessPath::Iscsi {
-                targets: self.targets.to_vec(),
-                lun,
-            },
-            Way::NotBuilt(protocol) => return Err(not_built(*protocol)),
-        };
-        let identity = volume.identity.clone().ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidArgument,
-                "the volume was read without its serial",
-            )
-        })?;
-        Ok(Access {
-            volume: volume.id.clone(),
-            path,
-            identity,
-            size: volume.size,
-            grant: Grant {
-                nonce,
-                host: self.request.host.object_name(),
-            },
-            format_grant: record.format_grant,
-        })
+/// How a request that changes the array ended, in the words of a trace.
+fn fate(failure: &Failure) -> &'static str {
+    if failure.may_have_executed() {
+        "timeout"
+    } else {
+        "refused"
     }
 }

@@ -1,0 +1,132 @@
+//! The right to shut another host out: whose it is, and when it is none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Node, arrays, name, node, options, soon};
+use crate::attach::{Attacher, AttachmentState};
+use crate::engine::MountVolume;
+use crate::error::{Error, ErrorKind, Result};
+use crate::memory::MemoryArray;
+
+fn by_right() -> MountVolume {
+    MountVolume {
+        name: name("v"),
+        may_preempt: true,
+    }
+}
+
+/// Two nodes; the first has the volume mounted.
+async fn held() -> (Vec<Arc<MemoryArray>>, Node, Node) {
+    let arrays = arrays();
+    let (one, two) = (node(&arrays, "one"), node(&arrays, "two"));
+    let made = one.engine.create(name("v"), options(&[]), soon()).await;
+    assert!(made.unwrap().is_done());
+    one.engine.mount(by_right(), soon()).await.unwrap();
+    (arrays, one, two)
+}
+
+/// Whether the volume is mounted there on a device that works.
+async fn mounted(node: &Node) -> bool {
+    drop(node.attacher.heal().await.unwrap());
+    let attachments = node.attacher.attachments().await.unwrap();
+    attachments
+        .iter()
+        .any(|one| one.state == AttachmentState::Mounted)
+}
+
+fn refused(result: Result<std::path::PathBuf>) -> Error {
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::FailedPrecondition, "{error:?}");
+    error
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mount_by_right_takes_the_volume_over() {
+    let (_arrays, one, two) = held().await;
+    let error = refused(two.engine.mount(name("v"), soon()).await);
+    assert!(error.message().contains("one-"), "{error}");
+    two.engine.mount(by_right(), soon()).await.unwrap();
+    assert!(mounted(&two).await && !mounted(&one).await);
+    two.engine.unmount(name("v"), soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_was_shut_out_does_not_take_it_back() {
+    let (_arrays, one, two) = held().await;
+    two.engine.mount(by_right(), soon()).await.unwrap();
+    // A second container, a copy: whatever has to do with the old mount, seen gone or not.
+    let error = refused(one.engine.mount(by_right(), soon()).await);
+    assert!(error.to_string().contains("nobody was shut out"), "{error}");
+    assert!(mounted(&two).await && !mounted(&one).await);
+    refused(one.engine.mount(by_right(), soon()).await);
+    // Nothing is on record any more once its array knows.
+    one.engine.unmount(name("v"), soon()).await.unwrap();
+    assert!(one.engine.attachments().await.unwrap().is_empty());
+    one.engine.mount(by_right(), soon()).await.unwrap();
+    assert!(mounted(&one).await && !mounted(&two).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_gave_up_shuts_nobody_out() {
+    let (arrays, one, two) = held().await;
+    let found = two.engine.find(&name("v"), soon()).await.unwrap();
+    assert!(found.is_some(), "known, so that the publish comes first");
+    arrays
+        .iter()
+        .for_each(|array| array.set_delay(Duration::from_secs(5)));
+    // By its deadline; and by going away.
+    let impatient = Instant::now() + Duration::from_secs(1);
+    let error = two.engine.mount(by_right(), impatient).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(mounted(&one).await && !mounted(&two).await);
+    let engine = Arc::clone(&two.engine);
+    let gone = tokio::spawn(async move { engine.mount(by_right(), soon()).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    gone.abort();
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(mounted(&one).await && !mounted(&two).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_waits_keeps_the_right_of_one_that_gave_up() {
+    let (arrays, one, two) = held().await;
+    arrays
+        .iter()
+        .for_each(|array| array.set_delay(Duration::from_secs(2)));
+    let impatient = Instant::now() + Duration::from_secs(1);
+    let patient = two.engine.mount(by_right(), soon());
+    let (first, second) = tokio::join!(two.engine.mount(by_right(), impatient), patient);
+    assert_eq!(first.unwrap_err().kind(), ErrorKind::Timeout);
+    second.unwrap();
+    assert!(mounted(&two).await && !mounted(&one).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_comes_later_brings_its_own_right() {
+    let (arrays, one, two) = held().await;
+    arrays
+        .iter()
+        .for_each(|array| array.set_delay(Duration::from_secs(5)));
+    let impatient = Instant::now() + Duration::from_secs(1);
+    drop(two.engine.mount(by_right(), impatient).await);
+    // The abandoned one is still under way, and is not joined.
+    let later = Instant::now() + Duration::from_secs(100);
+    two.engine.mount(by_right(), later).await.unwrap();
+    assert!(mounted(&two).await && !mounted(&one).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn background_work_shuts_nobody_out() {
+    let (_arrays, one, two) = held().await;
+    two.engine.mount(by_right(), soon()).await.unwrap();
+    one.engine.start().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(mounted(&two).await);
+    assert!(one.engine.attachments().await.unwrap().is_empty());
+    assert_eq!(one.engine.mountpoint(&name("v")), None);
+    one.engine.stop(Duration::from_secs(5)).await;
+}

@@ -3,6 +3,7 @@
 
 mod check;
 mod claim;
+mod claim_replay;
 mod claim_steps;
 mod combined;
 mod fence;

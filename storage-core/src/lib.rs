@@ -54,7 +54,8 @@ pub use fleet_record::{Epoch, FleetMember, FleetPhase, FleetRecord};
 pub use label::{LabelSelector, Labels};
 pub use limits::{LimitRanges, Limits};
 pub use memory::{
-    ANSWER_LIMIT, ArrayRequest, Fate, MemoryArray, MemoryAttacher, MemoryBackend, Wire,
+    ANSWER_LIMIT, ArrayRequest, Fate, MemoryArray, MemoryAttacher, MemoryBackend, MemoryDevice,
+    MemoryObject, Wire,
 };
 pub use name::{
     NameRules, Namespace, ObjectNames, VolumeName, import_name, import_prefix, is_reserved,

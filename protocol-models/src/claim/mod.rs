@@ -9,7 +9,6 @@ mod canonical;
 mod creator;
 mod model;
 mod others;
-pub mod replay;
 mod rules;
 mod votes;
 mod world;

@@ -3,7 +3,6 @@
 
 mod check;
 mod claim;
-mod claim_replay;
 mod claim_steps;
 mod combined;
 mod fence;

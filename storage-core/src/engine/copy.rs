@@ -143,7 +143,7 @@ impl Copy {
 }
 
 async fn usable(shared: &Shared, name: &VolumeName) -> Result<Option<Located>> {
-    let found = shared.fleet.look_up_first(name).await.single(name)?;
+    let found = shared.look_up(name).await?;
     Ok(found.filter(|located| located.volume.state == VolumeState::Ready))
 }
 

@@ -343,6 +343,19 @@ impl Fleet {
         first.map(|member| member.backend.namespace())
     }
 
+    /// Asks the arrays that have not told yet who they are, all at once.
+    pub(crate) async fn identify(&self) {
+        let mut asked = JoinSet::new();
+        for member in &self.members {
+            if member.identity().is_none() {
+                let (member, limit) = (Arc::clone(member), self.ask_limit);
+                asked.spawn(async move { bounded(limit, member.telemetry()).await.is_ok() });
+            }
+        }
+        // Who does not answer stays unknown.
+        drop(asked.join_all().await);
+    }
+
     pub(crate) fn by_endpoint(&self, endpoint: &str) -> Option<Arc<Member>> {
         self.members
             .iter()

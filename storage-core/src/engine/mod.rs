@@ -21,6 +21,7 @@ mod provision;
 mod rights;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -114,11 +115,21 @@ impl Shared {
         if let Some(located) = self.known.get(name) {
             return Ok(Some(located));
         }
-        let found = self.fleet.look_up_first(name).await.single(name)?;
+        let found = self.look_up(name).await?;
         if let Some(located) = &found {
             self.known.remember(located);
         }
         Ok(found)
+    }
+
+    /// The volume of that name, as the arrays say. `None` is certain: no array of the fleet is
+    /// silent or left out.
+    pub(crate) async fn look_up(&self, name: &VolumeName) -> Result<Option<Located>> {
+        let mut lookup = self.fleet.look_up_first(name).await;
+        if lookup.found.is_empty() {
+            claim::note_left_out(self, &mut lookup).await;
+        }
+        lookup.single(name)
     }
 
     fn set_mountpoint(&self, name: &VolumeName, mountpoint: Option<PathBuf>) {
@@ -221,14 +232,14 @@ impl Engine {
         name: &VolumeName,
         deadline: Instant,
     ) -> Result<Option<VolumeHandle>> {
-        let lookup = tokio::time::timeout_at(deadline, self.shared.fleet.look_up_first(name))
+        let lookup = tokio::time::timeout_at(deadline, self.shared.look_up(name))
             .await
             .map_err(|_elapsed| {
                 Error::new(ErrorKind::Unavailable, "the arrays did not answer in time")
                     .with_context("volume", name.as_str())
             })?;
         let before = self.shared.known.get(name);
-        let found = lookup.single(name)?;
+        let found = lookup?;
         match (&found, before) {
             (Some(located), _) => self.shared.known.remember(located),
             (None, Some(before)) => self.shared.known.forget(name, &before.volume.id),

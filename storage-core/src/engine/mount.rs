@@ -16,6 +16,7 @@ use crate::backend::{
     HeldVolume, Preemption, Publication, PublishVolume, UnpublishVolume, VolumeKey,
 };
 use crate::engine::adopt;
+use crate::engine::claim;
 use crate::engine::fleet::{Located, Member};
 use crate::engine::{Shared, no_such};
 use crate::error::{Error, ErrorKind, Result};
@@ -489,11 +490,16 @@ impl Shared {
         }
     }
 
-    /// The array of a volume; `None` when no array of the fleet has its id.
+    /// The array of a volume; `None` when no array of the fleet has its id. One of the fleet that
+    /// this node is not configured with now may come back, with the connection still there.
     async fn array_of(&self, held: &HeldVolume) -> Result<Option<Arc<Member>>> {
         match self.fleet.member(held.volume.array()).await {
             Ok(member) => Ok(Some(member)),
             Err(error) if error.kind() == ErrorKind::NotFound => {
+                if claim::is_in_fleet(self, held.volume.array()).await? {
+                    let why = "the volume's array is one of the fleet's and none of this node's configuration";
+                    return Err(Error::new(ErrorKind::Unavailable, why).with_source(error));
+                }
                 tracing::warn!(volume = %held.name, error = %error.chain(), "the volume's array is no longer configured");
                 Ok(None)
             }

@@ -103,6 +103,8 @@ pub struct MemoryArray {
     delay: Mutex<Duration>,
     /// When its clock showed [`CLOCK_FIRST_MS`].
     began: Instant,
+    /// What its clock shows more than it would have.
+    pub(super) ahead_ms: AtomicU64,
     serial: AtomicU64,
     formats: AtomicU64,
     objects: Mutex<BTreeMap<String, Object>>,
@@ -134,6 +136,7 @@ impl MemoryArray {
             calls: AtomicU64::new(0),
             delay: Mutex::new(Duration::ZERO),
             began: Instant::now(),
+            ahead_ms: AtomicU64::new(0),
             serial: AtomicU64::new(0),
             formats: AtomicU64::new(0),
             objects: Mutex::new(BTreeMap::new()),
@@ -189,6 +192,10 @@ impl MemoryArray {
     /// `NotFound` when there is no such object.
     pub fn connect_foreign(&self, object: &str, host: &str) -> Result<()> {
         let mut objects = self.lock();
+        let links = objects.values().flat_map(|object| &object.links);
+        let theirs = links.filter(|link| link.host == host);
+        let taken: Vec<u16> = theirs.map(|link| link.lun).collect();
+        let lun = (1..=4095).find(|lun| !taken.contains(lun));
         let found = objects
             .get_mut(&object.to_ascii_lowercase())
             .ok_or_else(gone)?;
@@ -196,7 +203,7 @@ impl MemoryArray {
         found.links.push(Link {
             host: host.to_owned(),
             group: false,
-            lun: 0,
+            lun: lun.unwrap_or_default(),
             serial,
         });
         Ok(())
@@ -332,7 +339,8 @@ impl MemoryArray {
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         let ran = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        CLOCK_FIRST_MS.saturating_add(ran)
+        let ahead = self.ahead_ms.load(Ordering::SeqCst);
+        CLOCK_FIRST_MS.saturating_add(ran).saturating_add(ahead)
     }
 
     /// A nonce that this array never gives again, and no other one ever gives.

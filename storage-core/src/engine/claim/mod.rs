@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep_until};
 
 pub(crate) use listing::Listing;
 pub use membership::{Membership, MembershipStep};
-pub(crate) use record::{Books, Founding, RecordCache, load};
+pub(crate) use record::{Books, Founding, RecordCache, is_in_fleet, load, note_left_out};
 
 use crate::engine::Shared;
 use crate::engine::fleet::Located;

@@ -6,7 +6,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -15,7 +15,9 @@ use super::found;
 use super::roster::{Roster, claims};
 use super::trace::{Event, Mark, Place};
 use crate::chance::Chance;
-use crate::engine::fleet::{Fleet, Identity, Member, bounded};
+use crate::engine::Shared;
+use crate::engine::fleet::{Fleet, Identity, Lookup, Member, bounded};
+use crate::engine::told::{Teller, Told, told};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fleet_record::{Epoch, FleetPhase, FleetRecord};
 use crate::volume::ArrayId;
@@ -26,7 +28,7 @@ pub(crate) struct RecordCache {
     held: RwLock<Option<Held>>,
     loading: AsyncMutex<()>,
     /// Whether the record was looked for once.
-    pub(super) tried: watch::Sender<bool>,
+    tried: (Teller<()>, Told<()>),
     /// Volumes that this process has made since the last sweep.
     pub(super) claimed: AtomicU64,
 }
@@ -42,7 +44,7 @@ impl Default for RecordCache {
         Self {
             held: RwLock::default(),
             loading: AsyncMutex::default(),
-            tried: watch::Sender::new(false),
+            tried: told(),
             claimed: AtomicU64::new(0),
         }
     }
@@ -75,9 +77,12 @@ impl RecordCache {
 
     /// Waits until the record was looked for once.
     pub(crate) async fn looked_for(&self) {
-        // An error means that nobody looks any more.
-        let mut tried = self.tried.subscribe();
-        drop(tried.wait_for(|tried| *tried).await);
+        self.tried.1.wait().await;
+    }
+
+    /// It was looked for.
+    pub(super) fn was_looked_for(&self) {
+        self.tried.0.tell(());
     }
 }
 
@@ -130,7 +135,7 @@ pub(crate) async fn load(
 
 /// Remembers a record that is in force.
 pub(super) fn keep(books: &Books, record: FleetRecord) -> Arc<FleetRecord> {
-    told(books, &record, Place::Fleet, "in-force");
+    tell(books, &record, Place::Fleet, "in-force");
     books.fleet.record.keep(record)
 }
 
@@ -198,10 +203,7 @@ async fn ascertain(books: &Books, founding: Founding) -> Result<FleetRecord> {
     let Some(ours) = found::ours(&copies, cached.as_deref())? else {
         return match founding {
             Founding::Allowed => found::found(books, &census).await,
-            Founding::Not => Err(Error::new(
-                ErrorKind::Unavailable,
-                "the arrays have no fleet record yet",
-            )),
+            Founding::Not => Err(nobody_founded(&census)),
         };
     };
     let of_ours = copies
@@ -238,6 +240,55 @@ async fn ascertain(books: &Books, founding: Founding) -> Result<FleetRecord> {
         return Ok((*newest).clone());
     };
     take(books, &voting, proposal).await
+}
+
+/// `NotFound` is certain: every configured array answers and has no record.
+fn nobody_founded(census: &[Counted]) -> Error {
+    let certain = census.iter().all(|counted| counted.answer.is_ok());
+    let kind = if certain {
+        ErrorKind::NotFound
+    } else {
+        ErrorKind::Unavailable
+    };
+    Error::new(kind, "the arrays have no fleet record yet")
+}
+
+/// Whether the array is one of the fleet, also if this node is not configured with it.
+///
+/// # Errors
+/// `Unavailable` while the fleet record cannot be told.
+pub(crate) async fn is_in_fleet(shared: &Shared, array: &ArrayId) -> Result<bool> {
+    let claiming = |member: &Arc<Member>| member.backend.claims().is_some();
+    if !shared.fleet.members().iter().all(claiming) {
+        return Ok(false);
+    }
+    match load(&shared.books(), None, Founding::Not).await {
+        Ok(record) => Ok(record.member(array).is_some()),
+        // Nobody has founded one.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Notes the arrays of the fleet that this node is not configured with: a name that was not found
+/// may be on them.
+pub(crate) async fn note_left_out(shared: &Shared, lookup: &mut Lookup) {
+    let claiming = |member: &Arc<Member>| member.backend.claims().is_some();
+    if !shared.fleet.members().iter().all(claiming) {
+        return;
+    }
+    match load(&shared.books(), None, Founding::Not).await {
+        Ok(_record) => {
+            shared.fleet.identify().await;
+            let roster = shared.fleet.roster();
+            lookup
+                .silent
+                .extend(roster.iter().flat_map(Roster::left_out));
+        }
+        // The configuration is all there is.
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => lookup.silent.push(("the fleet record".to_owned(), error)),
+    }
 }
 
 /// Has an epoch decided by the claim arrays of the one before, helping whatever is proposed there
@@ -323,18 +374,18 @@ pub(super) async fn put(
     record: &FleetRecord,
 ) -> Result<FleetRecord> {
     let place = Place::Endpoint(member.backend.endpoint());
-    told(books, record, place, "asked");
+    tell(books, record, place, "asked");
     crash_points::point!("record.put");
     let answer = claims(member)?.put_fleet_record(record).await;
     match &answer {
-        Ok(found) if found.nonce == record.nonce => told(books, found, place, "written"),
-        Ok(found) => told(books, found, place, "other"),
-        Err(_) => told(books, record, place, "timeout"),
+        Ok(found) if found.nonce == record.nonce => tell(books, found, place, "written"),
+        Ok(found) => tell(books, found, place, "other"),
+        Err(_) => tell(books, record, place, "timeout"),
     }
     answer
 }
 
-fn told(books: &Books, record: &FleetRecord, array: Place<'_>, answer: &str) {
+fn tell(books: &Books, record: &FleetRecord, array: Place<'_>, answer: &str) {
     let phase = match record.phase {
         FleetPhase::Open => "open",
         FleetPhase::Changing => "changing",

@@ -73,6 +73,17 @@ impl Roster {
             .collect()
     }
 
+    /// Members that this node cannot ask, and why.
+    pub(super) fn left_out(&self) -> impl Iterator<Item = (String, Error)> {
+        self.missing.iter().map(|member| {
+            let why = "it is one of the fleet's arrays and none of this node's configuration";
+            (
+                described(member),
+                Error::new(ErrorKind::FailedPrecondition, why),
+            )
+        })
+    }
+
     /// Whether this node may take new names at all.
     ///
     /// # Errors

@@ -48,12 +48,12 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
     loop {
         if let Err(error) = load(&shared.books(), None, Founding::Not).await {
             tracing::debug!(error = %error.chain(), "the fleet record is not known yet");
-            shared.fleet.record.tried.send_replace(true);
+            shared.fleet.record.was_looked_for();
             sleep(retry).await;
             retry = retry.saturating_mul(2).min(longest);
             continue;
         }
-        shared.fleet.record.tried.send_replace(true);
+        shared.fleet.record.was_looked_for();
         sleep(shared.chance.jitter(PERIOD)).await;
         let made = shared.fleet.record.claimed.swap(0, Ordering::Relaxed);
         let allowance = ALLOWANCE.saturating_add(made.saturating_mul(2));
@@ -79,6 +79,8 @@ struct Heap {
 /// # Errors
 /// `Unavailable` while the fleet record is not known, or arrays come or go.
 pub(crate) async fn sweep(shared: &Arc<Shared>, at_most: u64) -> Result<u64> {
+    // One that was silent when this process started may vote.
+    shared.fleet.identify().await;
     let roster = shared.fleet.roster();
     let settled = |roster: &Roster| roster.record.phase == FleetPhase::Open;
     let Some(roster) = roster.filter(settled) else {

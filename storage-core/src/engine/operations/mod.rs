@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
+use crate::engine::told::{Teller, Told, told};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::VolumeName;
 
@@ -20,7 +20,7 @@ use crate::name::VolumeName;
 /// starting on one volume at once, and few enough to notice a caller that loops.
 const QUEUE_MAX: usize = 64;
 
-type Answer<T> = Option<std::result::Result<T, Arc<Error>>>;
+type Answer<T> = std::result::Result<T, Arc<Error>>;
 
 /// The operations under way, by volume.
 #[derive(Debug, Default)]
@@ -40,9 +40,9 @@ struct Queue {
 #[derive(Debug)]
 struct Tail {
     what: String,
-    /// A `watch::Receiver<Answer<T>>` of the operation's own type.
+    /// A `Told<Answer<T>>` of the operation's own type.
     answer: Box<dyn Any + Send + Sync>,
-    finished: watch::Receiver<bool>,
+    finished: Told<()>,
 }
 
 /// What is asked for, of which volume, and how long the caller waits.
@@ -68,7 +68,7 @@ impl<'a> Call<'a> {
 struct Slot {
     queues: Arc<Mutex<HashMap<VolumeName, Queue>>>,
     name: VolumeName,
-    finished: watch::Sender<bool>,
+    finished: Teller<()>,
 }
 
 impl Drop for Slot {
@@ -81,7 +81,7 @@ impl Drop for Slot {
             }
         }
         drop(queues);
-        self.finished.send_replace(true);
+        self.finished.tell(());
     }
 }
 
@@ -102,15 +102,11 @@ impl Operations {
             what,
             deadline,
         } = call;
-        let mut answer = self.submit(name, &what, work)?;
-        let outcome = timeout_at(deadline, answer.wait_for(Option::is_some)).await;
-        match outcome {
-            Ok(Ok(value)) => match value.as_ref() {
-                Some(Ok(value)) => Ok(value.clone()),
-                Some(Err(error)) => Err(error.duplicate()),
-                None => Err(lost(name)),
-            },
-            Ok(Err(_closed)) => Err(lost(name)),
+        let answer = self.submit(name, &what, work)?;
+        match timeout_at(deadline, answer.wait()).await {
+            Ok(Some(Ok(value))) => Ok(value),
+            Ok(Some(Err(error))) => Err(error.duplicate()),
+            Ok(None) => Err(lost(name)),
             Err(_elapsed) => Err(Error::new(
                 ErrorKind::Timeout,
                 "still under way when the caller's time ran out; it goes on in the background, and the same call joins it",
@@ -119,12 +115,7 @@ impl Operations {
         }
     }
 
-    fn submit<T, F>(
-        &self,
-        name: &VolumeName,
-        what: &str,
-        work: F,
-    ) -> Result<watch::Receiver<Answer<T>>>
+    fn submit<T, F>(&self, name: &VolumeName, what: &str, work: F) -> Result<Told<Answer<T>>>
     where
         T: Clone + Send + Sync + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
@@ -143,8 +134,8 @@ impl Operations {
         }
         queue.pending += 1;
         let before = queue.tail.as_ref().map(|tail| tail.finished.clone());
-        let (answer_to, answer) = watch::channel::<Answer<T>>(None);
-        let (finished_to, finished) = watch::channel(false);
+        let (answer_to, answer) = told::<Answer<T>>();
+        let (finished_to, finished) = told();
         queue.tail = Some(Tail {
             what: what.to_owned(),
             answer: Box::new(answer.clone()),
@@ -158,13 +149,10 @@ impl Operations {
         };
         drop(self.tasks.spawn(async move {
             let _slot = slot;
-            if let Some(mut before) = before {
-                // An error means that the one before is gone, which is what is waited for.
-                if before.wait_for(|finished| *finished).await.is_err() {
-                    tracing::debug!("the operation before ended without a word");
-                }
+            if let Some(before) = before {
+                before.wait().await;
             }
-            answer_to.send_replace(Some(work.await.map_err(Arc::new)));
+            answer_to.tell(work.await.map_err(Arc::new));
         }));
         Ok(answer)
     }
@@ -181,10 +169,13 @@ impl Operations {
 impl Tail {
     /// The answer to wait for, if this is the same operation and it is not answered yet: an
     /// answer that was given already belongs to the calls before this one.
-    fn join<T: Send + Sync + 'static>(&self, what: &str) -> Option<watch::Receiver<Answer<T>>> {
-        let joinable = self.what == what && !*self.finished.borrow();
-        let answer = self.answer.downcast_ref::<watch::Receiver<Answer<T>>>()?;
-        (joinable && answer.borrow().is_none()).then(|| answer.clone())
+    fn join<T>(&self, what: &str) -> Option<Told<Answer<T>>>
+    where
+        T: Clone + Send + Sync + 'static,
+    {
+        let joinable = self.what == what && self.finished.is_open();
+        let answer = self.answer.downcast_ref::<Told<Answer<T>>>()?;
+        (joinable && answer.is_open()).then(|| answer.clone())
     }
 }
 

@@ -9,6 +9,7 @@
     reason = "test code: a failed expectation is a failed test"
 )]
 
+mod budgets;
 mod grants;
 mod ledger_of_names;
 mod names;

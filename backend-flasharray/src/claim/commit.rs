@@ -12,7 +12,8 @@
 //! Whoever made the volume renames it at once. Everybody else, who helps, reads first what waits.
 
 use storage_core::{
-    ClaimNonce, Commit, Error, ErrorKind, Result, Tentative, Volume, VolumeName, VolumeState,
+    ClaimNonce, Commit, Error, ErrorKind, Result, Tentative, TentativeKind, Volume, VolumeName,
+    VolumeState,
 };
 
 use super::Proposed;
@@ -112,7 +113,9 @@ impl FlashArray {
     async fn attempt_of(&self, api: &Api, name: &VolumeName, nonce: ClaimNonce) -> Result<Attempt> {
         let seen = self.see(api, name).await?;
         let mut waiting = seen.waiting.into_iter();
-        if let Some((tentative, wire)) = waiting.find(|(one, _)| one.nonce == nonce) {
+        let attempt =
+            |one: &Tentative| one.nonce == nonce && one.kind != TentativeKind::Stopper;
+        if let Some((tentative, wire)) = waiting.find(|(one, _)| attempt(one)) {
             return self.recorded(api, name, tentative, wire).await;
         }
         let mut kept = None;

@@ -163,9 +163,9 @@ impl FlashArray {
         }
         Ok(Proposed {
             array: api.identity.id.clone(),
+            kind: TentativeKind::of_new(Size::from_bytes(wire.provisioned)),
             wire,
             record: new.record,
-            kind: TentativeKind::New,
         })
     }
 

@@ -27,7 +27,7 @@ impl FlashArray {
         if known != Some(TentativeKind::Imported) {
             outcome = self.destroy_new(&api, name, nonce).await?;
         }
-        if known != Some(TentativeKind::New) && !outcome.is_done() {
+        if matches!(known, None | Some(TentativeKind::Imported)) && !outcome.is_done() {
             let object = import_name(&self.namespace, name, nonce);
             outcome = self.return_imported(&api, &object).await?;
         }

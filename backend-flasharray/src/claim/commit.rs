@@ -113,8 +113,7 @@ impl FlashArray {
     async fn attempt_of(&self, api: &Api, name: &VolumeName, nonce: ClaimNonce) -> Result<Attempt> {
         let seen = self.see(api, name).await?;
         let mut waiting = seen.waiting.into_iter();
-        let attempt =
-            |one: &Tentative| one.nonce == nonce && one.kind != TentativeKind::Stopper;
+        let attempt = |one: &Tentative| one.nonce == nonce && one.kind != TentativeKind::Stopper;
         if let Some((tentative, wire)) = waiting.find(|(one, _)| attempt(one)) {
             return self.recorded(api, name, tentative, wire).await;
         }

@@ -1,5 +1,5 @@
-//! How many REST calls each array gets from a create, a mount, an unmount and a remove on a fleet of
-//! five: the gates for what engine and backend do together. Sessions, telemetry and what is read
+//! How many REST calls each array gets from a create, a mount, an unmount, a remove and a fail-over on a
+//! fleet of five: the gates for what engine and backend do together. Sessions, telemetry and what is read
 //! once a process are not counted; calls about tags and snapshots are, by themselves.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use fairlead::config::{Environment, load};
 use fairlead::fleet::builder_over;
 use races::PaperHost;
 use races::journal::Journal;
-use storage_core::{Engine, OptionDefaults, Volume, VolumeName, VolumeOptions};
+use storage_core::{Engine, MountVolume, OptionDefaults, Volume, VolumeName, VolumeOptions};
 use tokio::time::Instant;
 
 use crate::site::Site;
@@ -90,19 +90,33 @@ fn asked(array: &Array, what: &str) -> Asked {
 }
 
 /// The budget of an operation: on its volume's array, and on each other one.
-fn check(site: &Site, volume: &Volume, what: &str, own: Asked, others: usize, voting: &[String]) {
-    for array in site.simulator.arrays() {
-        let seen = asked(array, what);
-        let here = array.id() == volume.id.array().as_str();
-        let vote = usize::from(voting.iter().any(|id| id == array.id()));
-        let most = if here { own.calls } else { others } + vote;
-        let tags = if here { own.tags } else { 0 };
-        assert!(
-            seen.calls <= most && seen.tags <= tags,
-            "{what} on {} ({}): {seen:?}, at most {most} and {tags}",
-            array.name(),
-            if here { "the volume's" } else { "another" }
-        );
+struct Budget<'a> {
+    what: &'a str,
+    own: Asked,
+    others: usize,
+    /// One call more on each of these.
+    voting: &'a [String],
+}
+
+impl Budget<'_> {
+    fn check(&self, site: &Site, volume: &Volume) {
+        for array in site.simulator.arrays() {
+            let seen = asked(array, self.what);
+            let here = array.id() == volume.id.array().as_str();
+            let vote = usize::from(self.voting.iter().any(|id| id == array.id()));
+            let (calls, tags) = if here {
+                (self.own.calls, self.own.tags)
+            } else {
+                (self.others, 0)
+            };
+            assert!(
+                seen.calls <= calls + vote && seen.tags <= tags,
+                "{} on {}, the volume is {}: {seen:?}, at most {calls}, {vote} and {tags}",
+                self.what,
+                array.name(),
+                if here { "here" } else { "elsewhere" }
+            );
+        }
     }
 }
 
@@ -124,18 +138,56 @@ async fn a_volumes_life_in_a_fleet_of_five_keeps_to_its_budget() {
     }
 
     // The tags of a publish: the grant to format is read, the holder written, the grant withdrawn.
-    let own = |calls, tags| Asked { calls, tags };
+    let budget = |what, calls, tags| Budget {
+        what,
+        own: Asked { calls, tags },
+        others: 0,
+        voting: &[],
+    };
     let volume = make(&engine, "data").await;
     // The volume and three markers.
     all_voted(&site, 4).await;
-    check(&site, &volume, "create", own(3, 1), 1, &voting);
+    let create = Budget {
+        others: 1,
+        voting: &voting,
+        ..budget("create", 3, 1)
+    };
+    create.check(&site, &volume);
     let name = volume.name.clone();
     engine.mount(name.clone(), soon()).await.unwrap();
-    check(&site, &volume, "publish", own(3, 3), 0, &[]);
+    budget("publish", 3, 3).check(&site, &volume);
     engine.unmount(name.clone(), soon()).await.unwrap();
-    check(&site, &volume, "unpublish", own(2, 0), 0, &[]);
+    budget("unpublish", 2, 0).check(&site, &volume);
     engine.remove(name, soon()).await.unwrap().into_inner();
-    check(&site, &volume, "delete", own(3, 3), 0, &[]);
+    budget("delete", 3, 3).check(&site, &volume);
     engine.unmount(first.name.clone(), soon()).await.unwrap();
     assert!(engine.stop(Duration::from_secs(10)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fail_over_in_a_fleet_of_five_keeps_to_its_budget() {
+    let site = Site::start(5, 2).await;
+    let (one, two) = (node(&site, "node-a"), node(&site, "node-b"));
+    let volume = make(&one, "data").await;
+    one.mount(volume.name.clone(), soon()).await.unwrap();
+    two.find(&volume.name, soon()).await.unwrap().unwrap();
+    all_voted(&site, 9).await;
+    for array in site.simulator.arrays() {
+        asked(array, "start");
+    }
+    let request = MountVolume {
+        name: volume.name.clone(),
+        may_preempt: true,
+    };
+    two.mount(request, soon()).await.unwrap();
+    let fail_over = Budget {
+        what: "fail over",
+        own: Asked { calls: 5, tags: 2 },
+        others: 0,
+        voting: &[],
+    };
+    fail_over.check(&site, &volume);
+    for engine in [one, two] {
+        assert!(engine.stop(Duration::from_secs(10)).await);
+    }
 }

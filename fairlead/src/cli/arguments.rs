@@ -41,7 +41,7 @@ pub(super) enum Command {
     /// `docker volume rm NAME`.
     #[command(subcommand)]
     Volume(VolumeCommand),
-    /// Look at the arrays.
+    /// Look at the arrays; add them to the fleet and remove them from it.
     #[command(subcommand)]
     Array(ArrayCommand),
     /// Show who can reach which volume, and what is odd about it.
@@ -120,8 +120,21 @@ fairlead volume trash recover prod-fl-trash-3a6eb0790f39ac87-1b2c3d4e")]
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ArrayCommand {
-    /// List the configured arrays: whether they answer, how full they are.
+    /// List the configured arrays: whether they answer, how full they are, which are the fleet.
     Ls(ArrayLsArguments),
+    /// Make a configured array a member of the fleet, so that new volumes are placed there.
+    ///
+    /// Put it in every node's configuration first, then run this on one. New names wait on all nodes
+    /// for about two minutes; volumes that exist are served. Repeat it after an error or a crash: it
+    /// goes on. It is refused, with everything as it was, when the array has names that others have.
+    #[command(after_help = "Example:\n  fairlead array add array-3.example.com")]
+    Add(ArrayChangeArguments),
+    /// End an array's membership, once it has no volumes of the fleet.
+    ///
+    /// Take it out of every node's configuration afterwards. As with `add`, new names wait for about
+    /// two minutes. The array must answer; what is in its trash stays there.
+    #[command(after_help = "Example:\n  fairlead array remove array-3")]
+    Remove(ArrayChangeArguments),
 }
 
 /// What every command that asks arrays takes.
@@ -202,6 +215,18 @@ pub(super) struct ReleaseArguments {
 pub(super) struct ArrayLsArguments {
     #[command(flatten)]
     pub(super) asking: Asking,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ArrayChangeArguments {
+    /// Its address, name or id.
+    pub(super) array: String,
+    /// Configuration file, as the adapters read it.
+    #[arg(long, default_value = config::DEFAULT_PATH)]
+    pub(super) config: PathBuf,
+    /// How to print the answer.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(super) output: Output,
 }
 
 #[derive(Debug, Args)]

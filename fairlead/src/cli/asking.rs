@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::future::Future;
 
 use serde::Serialize;
-use storage_core::{Clock as _, ErrorChain, ErrorKind, SystemClock};
+use storage_core::{Clock as _, Error, ErrorChain, ErrorKind, SystemClock};
 
 use super::arguments::{
     ArrayLsArguments, Asking, ConnectionsArguments, InspectArguments, Output, RecoverArguments,
@@ -35,7 +35,11 @@ impl Answer {
     }
 
     fn of<T: Table + Serialize>(asking: &Asking, answer: &T) -> Self {
-        let text = match asking.output {
+        Self::printed(asking.output, answer)
+    }
+
+    pub(super) fn printed<T: Table + Serialize>(output: Output, answer: &T) -> Self {
+        let text = match output {
             Output::Table => answer.table(SystemClock.now_ms()),
             Output::Json => match serde_json::to_string_pretty(answer) {
                 Ok(text) => text + "\n",
@@ -45,6 +49,17 @@ impl Answer {
         Self {
             text,
             ..Self::default()
+        }
+    }
+
+    /// An error of the arrays, or their no.
+    pub(super) fn refused(error: &Error) -> Self {
+        Self {
+            code: match error.kind() {
+                ErrorKind::Unavailable | ErrorKind::Timeout => PARTIAL,
+                _ => FAILED,
+            },
+            ..Self::failed(error.chain())
         }
     }
 
@@ -159,13 +174,7 @@ pub(super) fn release(arguments: &ReleaseArguments) -> Answer {
 fn changed<T: Table + Serialize>(asking: &Asking, result: storage_core::Result<T>) -> Answer {
     match result {
         Ok(done) => Answer::of(asking, &done),
-        Err(error) => Answer {
-            code: match error.kind() {
-                ErrorKind::Unavailable | ErrorKind::Timeout => PARTIAL,
-                _ => FAILED,
-            },
-            ..Answer::failed(error.chain())
-        },
+        Err(error) => Answer::refused(&error),
     }
 }
 
@@ -173,6 +182,16 @@ pub(super) fn array_ls(arguments: &ArrayLsArguments) -> Answer {
     ask(&arguments.asking, async |arrays| {
         let list = operator::arrays(&arrays).await;
         let mut answer = Answer::of(&arguments.asking, &list);
+        if let Some(fleet) = &list.fleet {
+            if fleet.changing {
+                answer.note("arrays are being added to the fleet or removed from it, and new names wait; if nobody is at it, repeat `fairlead array add` or `remove`");
+            }
+            for unseen in &fleet.unseen {
+                answer.note(&format!(
+                    "{unseen} is of the fleet, and no configured array that answers is it"
+                ));
+            }
+        }
         for one in &list.arrays {
             if let (Some(error), "FlashArray") = (&one.error, one.family.as_str()) {
                 answer.note(&format!("{}: {error}", one.endpoint));

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod asking;
+mod changing;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -12,7 +13,7 @@ use std::io::{ErrorKind, Write};
 use clap::Parser as _;
 
 use crate::config::{self, Environment, Report};
-use crate::operator;
+use crate::operator::{self, Membering};
 use arguments::{
     Arguments, ArrayCommand, CheckArguments, Command, ConfigCommand, Output, TrashCommand,
     VolumeCommand,
@@ -60,6 +61,12 @@ pub fn run(
             asking::recover(&arguments)
         }
         Command::Array(ArrayCommand::Ls(arguments)) => asking::array_ls(&arguments),
+        Command::Array(ArrayCommand::Add(arguments)) => {
+            changing::change(&arguments, Membering::Join, err)
+        }
+        Command::Array(ArrayCommand::Remove(arguments)) => {
+            changing::change(&arguments, Membering::Leave, err)
+        }
         Command::Connections(arguments) => asking::connections(&arguments),
     };
     print(&answer, out, err)

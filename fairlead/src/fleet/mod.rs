@@ -13,7 +13,7 @@ mod host;
 use std::path::Path;
 use std::sync::Arc;
 
-use storage_core::{Attacher, Engine, EngineBuilder, EngineSettings, Error};
+use storage_core::{Attacher, Backend, Engine, EngineBuilder, EngineSettings, Error, Namespace};
 use thiserror::Error as ThisError;
 
 pub use arrays::Refused;
@@ -129,6 +129,22 @@ pub fn builder_over(
 /// those who look, not for those who make volumes.
 pub(crate) fn sites(config: &Config) -> Vec<crate::operator::Site> {
     arrays::sites(config)
+}
+
+/// Every configured FlashArray, seen through a namespace of the fleet.
+///
+/// # Errors
+/// When one is configured so that it cannot be asked.
+pub(crate) fn views(
+    config: &Config,
+    namespace: &Namespace,
+) -> Result<Vec<Arc<dyn Backend>>, FleetError> {
+    let seen = Config {
+        namespace: namespace.clone(),
+        ..config.clone()
+    };
+    let arrays = arrays::build(&seen).map_err(FleetError::Misconfigured)?;
+    Ok(arrays.into_iter().map(|array| array.backend).collect())
 }
 
 /// The arrays that cannot be asked by this version, with the reason.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use storage_core::{ArrayIdentity, Backend, Labels, Result, Telemetry};
+use storage_core::{ArrayIdentity, Backend, FleetPhase, FleetRecord, Labels, Result, Telemetry};
 use tokio::time::Instant;
 
 use super::gather::all_volumes;
 use super::reach::{Arrays, Site};
-use super::report::{ArrayEntry, ArrayList, FORMAT, plain};
+use super::report::{ArrayEntry, ArrayList, FORMAT, FleetEntry, plain};
 
 /// What one array told.
 struct Told {
@@ -16,11 +16,15 @@ struct Told {
     labels: Labels,
     volumes: u64,
     latency_ms: u64,
+    record: Option<FleetRecord>,
 }
 
 /// Every configured array, how full it is, and whether it answers.
 pub async fn arrays(arrays: &Arrays) -> ArrayList {
     let answers = arrays.ask(ask).await;
+    let told = answers.told.iter();
+    let records = told.filter_map(|(_, told)| told.record.as_ref());
+    let record = records.max_by_key(|record| (record.members.len(), record.epoch));
     let mut entries = Vec::new();
     for site in &arrays.sites {
         let told = answers
@@ -32,7 +36,7 @@ pub async fn arrays(arrays: &Arrays) -> ArrayList {
             .iter()
             .find(|one| one.endpoint == site.endpoint);
         match (told, silent) {
-            (Some((_, told)), _) => entries.push(reached(site, told)),
+            (Some((_, told)), _) => entries.push(reached(site, told, record)),
             (None, Some(silent)) => entries.push(unreached(site, &silent.error)),
             // Another array was asked for.
             (None, None) => {}
@@ -45,7 +49,22 @@ pub async fn arrays(arrays: &Arrays) -> ArrayList {
     }));
     ArrayList {
         format: FORMAT,
+        fleet: record.map(|record| fleet(record, &entries)),
         arrays: entries,
+    }
+}
+
+fn fleet(record: &FleetRecord, entries: &[ArrayEntry]) -> FleetEntry {
+    let is_seen = |id: &str| entries.iter().any(|entry| entry.id.as_deref() == Some(id));
+    let unseen = record.members.iter();
+    let unseen = unseen.filter(|member| !is_seen(member.array.as_str()));
+    FleetEntry {
+        epoch: record.epoch.0,
+        changing: record.phase == FleetPhase::Changing,
+        namespaces: record.namespaces.iter().map(ToString::to_string).collect(),
+        unseen: unseen
+            .map(|member| format!("{} (id {})", member.name, member.array))
+            .collect(),
     }
 }
 
@@ -53,6 +72,10 @@ async fn ask(backend: Arc<dyn Backend>) -> Result<Told> {
     // The first call opens the session.
     backend.telemetry().await?;
     let volumes = all_volumes(&*backend).await?.len();
+    let record = match backend.claims() {
+        Some(claims) => claims.fleet_record().await?,
+        None => None,
+    };
     let began = Instant::now();
     let telemetry = backend.telemetry().await?;
     Ok(Told {
@@ -61,10 +84,12 @@ async fn ask(backend: Arc<dyn Backend>) -> Result<Told> {
         identity: backend.survey().and_then(|survey| survey.identity()),
         labels: backend.labels(),
         volumes: u64::try_from(volumes).unwrap_or(u64::MAX),
+        record,
     })
 }
 
-fn reached(site: &Site, told: &Told) -> ArrayEntry {
+fn reached(site: &Site, told: &Told, record: Option<&FleetRecord>) -> ArrayEntry {
+    let member = record.and_then(|record| record.member(&told.telemetry.array));
     let identity = told.identity.as_ref();
     ArrayEntry {
         reachable: true,
@@ -74,6 +99,10 @@ fn reached(site: &Site, told: &Told) -> ArrayEntry {
         rest: identity.and_then(|identity| identity.interface.clone()),
         san_type: Some(site.san_type.clone()),
         draining: site.draining,
+        member: member.map(|member| member.number.0),
+        votes: member.is_some_and(|member| {
+            record.is_some_and(|record| record.claim_arrays.contains(&member.number))
+        }),
         capacity_bytes: Some(told.telemetry.capacity.bytes()),
         used_bytes: Some(told.telemetry.used.bytes()),
         free_bytes: Some(told.telemetry.free().bytes()),
@@ -107,6 +136,8 @@ fn empty(endpoint: &str) -> ArrayEntry {
         rest: None,
         san_type: None,
         draining: false,
+        member: None,
+        votes: false,
         capacity_bytes: None,
         used_bytes: None,
         free_bytes: None,

@@ -237,6 +237,10 @@ pub struct ArrayEntry {
     pub san_type: Option<String>,
     /// Whether no new volumes are placed there.
     pub draining: bool,
+    /// Its number in the fleet; none where it is no member, or the fleet is not known.
+    pub member: Option<u16>,
+    /// Whether it votes on new names.
+    pub votes: bool,
     /// Usable bytes.
     pub capacity_bytes: Option<u64>,
     /// Bytes in use after data reduction.
@@ -258,6 +262,47 @@ pub struct ArrayList {
     pub format: u32,
     /// In the order of the configuration.
     pub arrays: Vec<ArrayEntry>,
+    /// The fleet that they are, as far as they tell; none before its first volume.
+    pub fleet: Option<FleetEntry>,
+}
+
+/// What the arrays say about the fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FleetEntry {
+    /// The version of its record.
+    pub epoch: u64,
+    /// Whether arrays are being added or removed, and new names wait for that.
+    pub changing: bool,
+    /// Its namespaces.
+    pub namespaces: Vec<String>,
+    /// Members that no configured array has told to be: by name and id.
+    pub unseen: Vec<String>,
+}
+
+/// An array of a fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct MemberEntry {
+    /// Its number, never given twice.
+    pub number: u16,
+    /// Its name.
+    pub name: String,
+    /// Its identifier.
+    pub id: String,
+    /// Whether it votes on new names.
+    pub votes: bool,
+}
+
+/// `fairlead array add` and `fairlead array remove`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FleetChange {
+    /// The version of this shape.
+    pub format: u32,
+    /// Whether anything had to be done.
+    pub changed: bool,
+    /// The version of the fleet's record.
+    pub epoch: u64,
+    /// All members now.
+    pub members: Vec<MemberEntry>,
 }
 
 /// A connection.
@@ -386,6 +431,8 @@ pub fn schema_text() -> String {
         release: HostRelease,
         #[serde(rename = "array ls")]
         arrays: ArrayList,
+        #[serde(rename = "array add, array remove")]
+        fleet: FleetChange,
         connections: ConnectionList,
     }
     let generator = SchemaSettings::draft2020_12()

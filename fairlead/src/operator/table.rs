@@ -3,8 +3,8 @@
 use comfy_table::{CellAlignment, Table as Grid, presets};
 
 use super::report::{
-    ArrayEntry, ArrayList, ConnectionEntry, ConnectionList, HostEntry, HostRelease, Recovery,
-    TrashEntry, TrashList, VolumeEntry, VolumeList,
+    ArrayEntry, ArrayList, ConnectionEntry, ConnectionList, FleetChange, HostEntry, HostRelease,
+    MemberEntry, Recovery, TrashEntry, TrashList, VolumeEntry, VolumeList,
 };
 use super::text::{NOTHING, age, cut, escaped, host, maybe, size, span, wrapped};
 
@@ -120,10 +120,25 @@ impl Table for ArrayList {
     fn table(&self, _now_ms: u64) -> String {
         let header = [
             "ENDPOINT", "NAME", "FAMILY", "SAN", "REST", "SOFTWARE", "CAPACITY", "USED", "FREE",
-            "%", "VOLUMES", "CALL", "STATE", "LABELS",
+            "%", "VOLUMES", "CALL", "MEMBER", "STATE", "LABELS",
         ];
         let rows = self.arrays.iter().map(array).collect();
         grid(&header, rows, &[6, 7, 8, 9, 10, 11])
+    }
+}
+
+impl Table for FleetChange {
+    fn table(&self, _now_ms: u64) -> String {
+        let row = |one: &MemberEntry| {
+            vec![
+                one.number.to_string(),
+                escaped(&one.name),
+                if one.votes { "yes" } else { "no" }.to_owned(),
+                escaped(&one.id),
+            ]
+        };
+        let rows = self.members.iter().map(row).collect();
+        grid(&["MEMBER", "NAME", "VOTES", "ID"], rows, &[0])
     }
 }
 
@@ -156,6 +171,11 @@ fn array(one: &ArrayEntry) -> Vec<String> {
         number(one.volumes),
         one.latency_ms
             .map_or_else(|| NOTHING.to_owned(), |ms| format!("{ms} ms")),
+        match (one.member, one.votes) {
+            (None, _) => NOTHING.to_owned(),
+            (Some(number), true) => format!("{number}, votes"),
+            (Some(number), false) => number.to_string(),
+        },
         state,
         if labels.is_empty() {
             NOTHING.to_owned()

@@ -113,6 +113,8 @@ fn arrays_that_do_not_answer_stand_beside_those_that_do() {
         rest: None,
         san_type: Some("ISCSI".to_owned()),
         draining: false,
+        member: None,
+        votes: false,
         capacity_bytes: None,
         used_bytes: None,
         free_bytes: None,
@@ -132,6 +134,8 @@ fn arrays_that_do_not_answer_stand_beside_those_that_do() {
         free_bytes: Some(7 << 40),
         volumes: Some(12),
         latency_ms: Some(4),
+        member: Some(1),
+        votes: true,
         labels: BTreeMap::from([
             ("purestorage.com/family".to_owned(), "FlashArray".to_owned()),
             ("rack".to_owned(), "7".to_owned()),
@@ -141,12 +145,13 @@ fn arrays_that_do_not_answer_stand_beside_those_that_do() {
     let list = ArrayList {
         format: 1,
         arrays: vec![well, silent],
+        fleet: None,
     };
     let expected = "\
-ENDPOINT  NAME     FAMILY      SAN    REST  SOFTWARE  CAPACITY   USED   FREE   %  VOLUMES  CALL  STATE                                                    LABELS
-10.0.0.1  array-1  FlashArray  ISCSI  2.26  6.4.10      10 TiB  3 TiB  7 TiB  30       12  4 ms  ok                                                       rack=7
-10.0.0.2  -        FlashArray  ISCSI  -     -                -      -      -   -        -     -  the array does not answer: Connection refused (os error  -
-                                                                                                 111); check that it is up
+ENDPOINT  NAME     FAMILY      SAN    REST  SOFTWARE  CAPACITY   USED   FREE   %  VOLUMES  CALL  MEMBER    STATE                                                    LABELS
+10.0.0.1  array-1  FlashArray  ISCSI  2.26  6.4.10      10 TiB  3 TiB  7 TiB  30       12  4 ms  1, votes  ok                                                       rack=7
+10.0.0.2  -        FlashArray  ISCSI  -     -                -      -      -   -        -     -  -         the array does not answer: Connection refused (os error  -
+                                                                                                           111); check that it is up
 ";
     assert_eq!(list.table(NOW), expected);
 }

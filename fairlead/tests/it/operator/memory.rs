@@ -42,7 +42,7 @@ async fn fill(backend: &MemoryBackend) {
     }
 }
 
-fn site(array: &Arc<MemoryArray>) -> Site {
+pub(super) fn site(array: &Arc<MemoryArray>) -> Site {
     let namespace = Namespace::new("ns").unwrap();
     let backend = MemoryBackend::new(Arc::clone(array), namespace).with_label("rack", array.name());
     Site {

@@ -17,6 +17,7 @@ use storage_http::Trust;
 use tempfile::TempDir;
 
 mod here;
+mod membership;
 mod memory;
 mod release;
 mod shapes;

@@ -59,7 +59,7 @@ const TRASHED: [&str; 10] = [
     "state",
 ];
 
-const ARRAY: [&str; 16] = [
+const ARRAY: [&str; 18] = [
     "capacity_bytes",
     "draining",
     "endpoint",
@@ -69,6 +69,7 @@ const ARRAY: [&str; 16] = [
     "id",
     "labels",
     "latency_ms",
+    "member",
     "name",
     "reachable",
     "rest",
@@ -76,6 +77,7 @@ const ARRAY: [&str; 16] = [
     "software",
     "used_bytes",
     "volumes",
+    "votes",
 ];
 
 const CONNECTION: [&str; 13] = [

@@ -201,7 +201,7 @@ impl Round<'_> {
 
     /// C1 to C3.
     async fn claim(&self, sights: &Sights) -> Result<Step> {
-        let mut poll = Poll::seen(&self.roster, sights);
+        let mut poll = Poll::seen(&self.roster, sights, self.began + GOOD_FOR);
         let (own, nonce) = match poll.first() {
             // Somebody was here before: whoever it was is helped.
             Some(nonce) => (None, nonce),
@@ -223,8 +223,8 @@ impl Round<'_> {
         let winner = poll.winner();
         self.tell_decision(mine, winner);
         match (voted, winner, own) {
-            (Err(error), ..) => {
-                // The name is open: nothing of this attempt is to be committed by others either.
+            (Err(error), _, own) => {
+                self.withdraw_own(own).await;
                 Err(error)
             }
             (Ok(_), Some(winner), Some(own)) if winner == own.nonce => self.commit_own(own).await,

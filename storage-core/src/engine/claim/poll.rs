@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::decide::{decide, first_seen};
 use super::roster::{Roster, claims};
@@ -30,11 +31,13 @@ pub(super) struct Poll {
     ballots: Vec<Ballot>,
     /// Why votes are missing, for people.
     pub(super) reasons: Vec<String>,
+    /// No vote is asked for later.
+    until: Instant,
 }
 
 impl Poll {
     /// As C0 saw them.
-    pub(super) fn seen(roster: &Roster, sights: &Sights) -> Self {
+    pub(super) fn seen(roster: &Roster, sights: &Sights, until: Instant) -> Self {
         let ballots = roster.voters().into_iter().map(|(number, member)| {
             let view = member.as_ref().and_then(|member| sights.of(member));
             Ballot {
@@ -47,6 +50,7 @@ impl Poll {
         Self {
             ballots: ballots.collect(),
             reasons: Vec::new(),
+            until,
         }
     }
 
@@ -104,6 +108,9 @@ impl Poll {
                 opened = Some(marker.nonce);
                 break;
             }
+            if self.is_over() {
+                break;
+            }
             let answer = mark(shared, ballot, name, nonce).await;
             if let Some(marker) = self.note(place, answer) {
                 opened = Some(marker.nonce);
@@ -128,7 +135,7 @@ impl Poll {
     ) {
         let mut asked = JoinSet::new();
         for (place, ballot) in self.ballots.iter().enumerate() {
-            if ballot.marker.is_some() {
+            if ballot.marker.is_some() || self.is_over() {
                 continue;
             }
             let (shared, ballot, name) = (Arc::clone(shared), ballot.clone(), name.clone());
@@ -143,6 +150,10 @@ impl Poll {
         }
         // What is decided needs no more votes; those on their way are not broken off.
         asked.detach_all();
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() > self.until
     }
 
     fn note(&mut self, place: usize, answer: Result<Marker>) -> Option<Marker> {

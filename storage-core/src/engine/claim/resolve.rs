@@ -126,6 +126,9 @@ impl Round<'_> {
         if self.withdraw(number, member, nonce).await?.is_done() {
             return Ok(true);
         }
+        if self.is_late() {
+            return Ok(false);
+        }
         let event = self.event("C1", number, nonce);
         event.tell("asked");
         crash_points::point!("claim.kill");
@@ -173,6 +176,9 @@ impl Round<'_> {
     /// Takes the votes of a dead attempt away. One that stays is met again.
     async fn retire(&self, nonce: ClaimNonce, poll: &Poll) {
         for (number, member, marker) in poll.markers(nonce) {
+            if self.is_late() {
+                return;
+            }
             let event = self.event("retire", number, nonce);
             event.tell("asked");
             crash_points::point!("claim.retire");

@@ -130,7 +130,7 @@ async fn an_array_that_is_configured_wrong_is_not_left_out() {
 }
 
 /// How many volumes there are beside votes and fleet records.
-fn named_volumes(array: &array_sim::Array) -> usize {
+fn named_volumes(array: &Array) -> usize {
     let volumes = array.volumes();
     let reserved = |name: &str| name.starts_with("fl-") || name.contains("-fl-");
     volumes.iter().filter(|one| !reserved(&one.name)).count()

@@ -18,10 +18,11 @@
 //!                                      └─ name cache     <state>/docker/names.json
 //! ```
 //!
-//! Where the host is a member of a Docker Swarm, Create is refused: every node would create the
-//! same name at once, and this version has nothing that decides between two arrays. Membership is
-//! read from the files of the daemon that calls ([`SwarmProbe`]); the daemon itself is never
-//! asked, as it waits for us while it starts.
+//! Every node of a Docker Swarm creates a name where a task comes to run, at the same time perhaps:
+//! the engine's claim lets one volume win. That needs a namespace that the nodes share. Where nobody
+//! set one and the host is a member of a Swarm, Create is refused. Membership is read from the files
+//! of the daemon that calls ([`SwarmProbe`]); the daemon itself is never asked, as it waits for us
+//! while it starts.
 
 pub mod arguments;
 mod error;

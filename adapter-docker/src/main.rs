@@ -12,7 +12,7 @@ use adapter_docker::arguments::Arguments;
 use adapter_docker::{Limits, PassedSocket, Plugin, PluginSettings, Server, SwarmProbe, bind};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use fairlead::config::{self, Config, ConfigError, Environment};
+use fairlead::config::{self, Config, ConfigError, Environment, NamespaceSource};
 use fairlead::fleet::{self, Fleet, Refused};
 use rustix::fs::Mode;
 use sd_notify::NotifyState;
@@ -149,6 +149,7 @@ async fn run(
         namespace: config.namespace.clone(),
         defaults: config.defaults.clone(),
         state: arguments.state_dir.clone(),
+        own_namespace: config.namespace_source == NamespaceSource::HostName,
         swarm: SwarmProbe::new(arguments.docker_root.clone()),
         answer_within: arguments.answer_within(),
         managed: arguments.managed,

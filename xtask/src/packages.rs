@@ -80,6 +80,22 @@ const HOST: &[Package] = &[
     },
 ];
 
+/// For a Swarm of several engines on this machine.
+const SWARM: &[Package] = &[
+    Package {
+        names: &["iproute2"],
+        programs: &["ip"],
+        trial: &[],
+        why: "the network between the nodes of a Swarm",
+    },
+    Package {
+        names: &["util-linux"],
+        programs: &["unshare", "nsenter", "setpriv"],
+        trial: &[],
+        why: "a Swarm's nodes, each in namespaces of its own",
+    },
+];
+
 /// For the tests alone.
 const TESTS: &[Package] = &[
     Package {
@@ -171,7 +187,7 @@ pub(crate) fn ensure_host_packages() -> Result<()> {
 /// # Errors
 /// As [`ensure_host_packages`].
 pub(crate) fn ensure_test_packages() -> Result<()> {
-    ensure(HOST.iter().chain(PLUGIN).chain(TESTS))
+    ensure(HOST.iter().chain(SWARM).chain(PLUGIN).chain(TESTS))
 }
 
 fn ensure(packages: impl Iterator<Item = &'static Package>) -> Result<()> {

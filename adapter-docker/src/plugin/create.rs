@@ -1,7 +1,5 @@
 //! Create.
 
-use std::path::Path;
-
 use storage_core::{Error, ErrorKind, Result, VolumeName, VolumeOptions};
 use tokio::time::Instant;
 
@@ -31,24 +29,29 @@ impl Plugin {
         Ok(())
     }
 
+    /// Every node of a Swarm creates a task's volume where the task comes to run. One that each
+    /// node has for itself would leave its data behind without a word.
     async fn refuse_in_swarm(&self, name: &VolumeName, peer: Peer) -> Result<()> {
-        let probe = self.swarm.clone();
+        let Some(probe) = self.swarm.clone() else {
+            return Ok(());
+        };
         let found = tokio::task::spawn_blocking(move || probe.membership(peer.pid)).await;
-        match found {
-            Ok(Membership::None) => Ok(()),
-            Ok(Membership::Member(file)) => Err(swarm(name, &file)),
-            // Refuse rather than guess: a Swarm that we do not see is a name made twice.
-            Ok(Membership::Unknown(why)) => Err(Error::new(
-                ErrorKind::FailedPrecondition,
-                format!("whether this host is in a Docker Swarm could not be told ({why}), and in a Swarm no volume is created; start the plugin with --docker-root naming Docker's data root"),
-            )
-            .with_context("volume", name.as_str())),
-            Err(error) => Err(Error::new(
-                ErrorKind::Unexpected,
-                "whether this host is in a Swarm could not be told",
-            )
-            .with_source(error)),
-        }
+        let why = match found {
+            Ok(Membership::None) => return Ok(()),
+            Ok(Membership::Member(file)) => format!(
+                "this host is a member of a Docker Swarm ({} says so)",
+                file.display()
+            ),
+            // Refuse rather than guess.
+            Ok(Membership::Unknown(why)) => {
+                format!("whether this host is in a Docker Swarm could not be told ({why})")
+            }
+            Err(error) => {
+                let message = "whether this host is in a Docker Swarm could not be told";
+                return Err(Error::new(ErrorKind::Unexpected, message).with_source(error));
+            }
+        };
+        Err(unshared(name, &why))
     }
 }
 
@@ -57,10 +60,10 @@ fn no_source(error: Error) -> Error {
     Error::new(ErrorKind::NotFound, message).with_source(error)
 }
 
-fn swarm(name: &VolumeName, file: &Path) -> Error {
-    let message = format!(
-        "this host is a member of a Docker Swarm ({} says so), and this version does not create volumes there: every node creates the same name at once, and two arrays could each get one. Create the volume on a host outside the Swarm; existing volumes are found and mounted",
-        file.display()
-    );
-    Error::new(ErrorKind::FailedPrecondition, message).with_context("volume", name.as_str())
+fn unshared(name: &VolumeName, why: &str) -> Error {
+    Error::new(
+        ErrorKind::FailedPrecondition,
+        format!("{why}, and no namespace is set: each node would have a volume of its own under this name. Add `\"Namespace\": \"NAME\",` to the configuration, the same on every node, and restart the plugin"),
+    )
+    .with_context("volume", name.as_str())
 }

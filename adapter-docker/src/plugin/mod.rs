@@ -49,6 +49,8 @@ pub struct PluginSettings {
     pub defaults: OptionDefaults,
     /// Folder for mount counts and the name cache.
     pub state: PathBuf,
+    /// Nobody chose the namespace, so that it is this host's alone.
+    pub own_namespace: bool,
     /// Where to look for a Swarm.
     pub swarm: SwarmProbe,
     /// Longest time until a call is answered, where Docker's own limits are not shorter.
@@ -100,7 +102,8 @@ pub enum Reply {
 pub struct Plugin {
     engine: Arc<Engine>,
     defaults: OptionDefaults,
-    swarm: SwarmProbe,
+    /// Where to look for a Swarm, which a namespace of this host's own does not suit.
+    swarm: Option<SwarmProbe>,
     answer_within: Duration,
     managed: bool,
     preempt: bool,
@@ -152,7 +155,7 @@ impl Plugin {
         Ok(Arc::new(Self {
             engine,
             defaults: settings.defaults,
-            swarm: settings.swarm,
+            swarm: settings.own_namespace.then_some(settings.swarm),
             answer_within: settings.answer_within,
             managed: settings.managed,
             preempt: settings.preempt,

@@ -247,9 +247,17 @@ async fn a_silent_array_does_not_make_docker_forget() {
     world.end().await;
 }
 
+/// Every node would have its own volume under the name.
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_swarm_nothing_is_created() {
-    let Some(world) = World::start(true, &[]).await else {
+async fn in_a_swarm_nothing_is_created_without_a_namespace() {
+    let world = World::start_with(true, |options| {
+        options.host = Some("lonely".to_owned());
+        let text = std::fs::read_to_string(&options.config).unwrap();
+        let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        config.as_object_mut().unwrap().remove("Namespace").unwrap();
+        std::fs::write(&options.config, config.to_string()).unwrap();
+    });
+    let Some(world) = world.await else {
         return;
     };
     world.create("before", &SMALL).await;

@@ -181,6 +181,7 @@ async fn open(
         namespace,
         defaults: OptionDefaults::default(),
         state: folder.path().to_path_buf(),
+        own_namespace: true,
         swarm: swarm.clone(),
         answer_within: Duration::from_secs(110),
         managed: false,

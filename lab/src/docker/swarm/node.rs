@@ -9,7 +9,7 @@ use super::network::Network;
 use crate::docker::Engine;
 use crate::docker::turn::Turn;
 use crate::plugin::{PLUGINS, Plugin, PluginOptions};
-use crate::process::Namespaces;
+use crate::process::{Inside, Namespaces};
 
 /// The driver's name: each node has its own folder of plugins, so nobody else's is in the way.
 const DRIVER: &str = "fairlead";
@@ -126,10 +126,16 @@ impl Node {
         &self.plugin
     }
 
+    /// Where programs of this node run.
+    #[must_use]
+    pub const fn inside(&self) -> Inside {
+        self.machine.namespaces.inside()
+    }
+
     /// The way from outside to an absolute path on it, for as long as it runs.
     #[must_use]
     pub fn path(&self, path: &Path) -> PathBuf {
-        self.machine.namespaces.inside().path(path)
+        self.inside().path(path)
     }
 
     /// Pulls its network's plug; everything on it goes on.

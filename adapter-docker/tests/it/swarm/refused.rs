@@ -1,4 +1,4 @@
-//! A host in a Swarm creates nothing, and uses what is there.
+//! A host in a Swarm whose namespace is its own creates nothing, and uses what is there.
 
 use adapter_docker::SwarmProbe;
 use serde_json::json;
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::node::Node;
 
 #[tokio::test]
-async fn create_is_refused_with_the_file_that_says_so() {
+async fn create_is_refused_with_the_file_that_says_so_and_the_line_to_add() {
     let proc = TempDir::new().unwrap();
     // The caller is this test's own process.
     let caller = proc.path().join(std::process::id().to_string());
@@ -23,7 +23,8 @@ async fn create_is_refused_with_the_file_that_says_so() {
     let error = node.call("Create", body).await.error();
     assert!(error.contains("Swarm"), "{error}");
     assert!(error.contains("/srv/d/swarm/docker-state.json"), "{error}");
-    assert_eq!(node.array.objects(), ["ns-before"]);
+    assert!(error.contains(r#"`"Namespace": "NAME",`"#), "{error}");
+    assert!(!node.array.objects().contains(&"ns-v".to_owned()));
     node.get("before").await.ok();
     node.mount("before", "a").await.ok();
     node.unmount("before", "a").await.ok();

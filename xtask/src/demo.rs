@@ -1,6 +1,7 @@
-//! `cargo xtask demo`: builds the programs and runs the lab's demo, which tells the story.
+//! `cargo xtask demo [swarm]`: builds the programs and runs the lab's demo, which tells the story.
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 
 use crate::packages;
 use crate::stream::{cargo, program, show};
@@ -8,11 +9,23 @@ use crate::stream::{cargo, program, show};
 /// The programs that the demo starts, and itself, by package.
 const PACKAGES: [&str; 4] = ["array-sim", "adapter-docker", "fairlead", "lab"];
 
-pub(crate) fn run() -> Result<bool> {
+/// What the demo shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Story {
+    /// The whole way of a volume: two arrays, one engine.
+    Volume,
+    /// Six replicas on a Swarm of three engines, of which one loses its power.
+    Swarm,
+}
+
+pub(crate) fn run(story: Story) -> Result<bool> {
     if !packages::is_root() {
         bail!("the demo mounts file systems and runs containers: run it as root");
     }
-    packages::ensure_host_packages()?;
+    match story {
+        Story::Volume => packages::ensure_host_packages()?,
+        Story::Swarm => packages::ensure_swarm_packages()?,
+    }
     packages::tell_missing_devices();
     let packages = PACKAGES.map(|package| format!("--package={package}"));
     let mut arguments = vec!["build", "--bins"];
@@ -22,5 +35,9 @@ pub(crate) fn run() -> Result<bool> {
     }
     let own = std::env::current_exe().context("find the running program")?;
     let demo = own.with_file_name("demo");
-    Ok(show(program(demo, &[]))?.success())
+    let told: &[&str] = match story {
+        Story::Volume => &[],
+        Story::Swarm => &["swarm"],
+    };
+    Ok(show(program(demo, told))?.success())
 }

@@ -32,8 +32,13 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Shows the whole way of a volume on this machine: two simulated arrays, a Docker engine of
-    /// its own, the plugin between them. Needs root. Leaves nothing behind.
-    Demo,
+    /// its own, the plugin between them; or a Swarm of three engines that loses a node. Needs root.
+    /// Leaves nothing behind.
+    Demo {
+        /// What to show.
+        #[arg(default_value = "volume")]
+        story: demo::Story,
+    },
     /// Everything that must hold before a change goes in: formatting, lints, layering, tests,
     /// documentation, dependency rules; with a summary. Tests that need root say when they skip.
     Test {
@@ -84,7 +89,7 @@ fn main() -> ExitCode {
 /// True if all went well; a failure that was already told is false, not an error.
 fn run(command: &Command) -> Result<bool> {
     match command {
-        Command::Demo => demo::run(),
+        Command::Demo { story } => demo::run(*story),
         Command::Test { long } => test::run(*long),
         Command::Fuzz { seconds, target } => fuzz::run(*seconds, target.as_deref()),
         Command::Bench { arguments } => bench::run(arguments),

@@ -182,6 +182,14 @@ pub(crate) fn ensure_host_packages() -> Result<()> {
     ensure(HOST.iter())
 }
 
+/// The same, and what a Swarm's nodes need besides.
+///
+/// # Errors
+/// As [`ensure_host_packages`].
+pub(crate) fn ensure_swarm_packages() -> Result<()> {
+    ensure(HOST.iter().chain(SWARM))
+}
+
 /// The same, and what the tests need besides.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! A Swarm: who may be in one, and what becomes of names, volumes and data on three real engines.
 
+mod failover;
 mod names;
 mod refused;
 mod scale;

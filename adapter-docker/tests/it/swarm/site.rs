@@ -1,6 +1,7 @@
 //! Three real engines in a Swarm, each with the plugin, over simulated arrays in this process.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use array_sim::{ArrayConfig, NameEventKind, Simulator};
@@ -150,6 +151,23 @@ impl Site {
             let shared = array.shared_moments();
             assert!(shared.is_empty(), "{}: {shared:?}", array.name());
         }
+    }
+
+    /// Where a node has a volume mounted, as it is seen from outside.
+    pub(super) fn mount_of(&self, node: &str, volume: &str) -> PathBuf {
+        let node = self.swarm.node(node).unwrap();
+        let folder = node.path(&node.plugin().state().join("mounts"));
+        let mounts: Vec<PathBuf> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        let named = |path: &&PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name == volume || name.starts_with(&format!("{volume}-"))
+        };
+        let found: Vec<&PathBuf> = mounts.iter().filter(named).collect();
+        assert_eq!(found.len(), 1, "{volume} in {mounts:?}");
+        found[0].clone()
     }
 
     /// Removes a service and its volumes; then no host is connected to anything any more, and

@@ -15,9 +15,9 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    pub(crate) fn begin() -> Self {
+    pub(crate) fn begin(headline: &str) -> Self {
         let now = Instant::now();
-        say("Fairlead: the way of a volume. The arrays are simulated; everything else is real.\n");
+        say(&format!("{headline}\n"));
         Self {
             start: now,
             step: now,

@@ -18,12 +18,15 @@ const DRIVER: &str = "fairlead";
 /// theirs would keep their volumes busy.
 const PREPARE: &str = r#"
 echo "$NAME" > /proc/sys/kernel/hostname
+mounts=$(cat /proc/mounts)
 while read -r _ point _; do
     case "$point" in
         "$RUN"/*) ;;
-        "$TEMPORARY"/*) umount -l "$point" ;;
+        "$TEMPORARY"/*) umount -l "$point" || echo "not let go: $point" ;;
     esac
-done < /proc/mounts
+done <<END
+$mounts
+END
 mkdir -p /run/docker
 mount -t tmpfs -o mode=0755 tmpfs /run/docker
 mkdir -p "$PLUGINS"

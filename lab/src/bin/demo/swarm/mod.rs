@@ -196,7 +196,7 @@ async fn verify(story: &mut Story, stage: &Stage, tasks: &[Task]) -> Result<()> 
 async fn finish(story: &mut Story, stage: Stage) -> Result<()> {
     let Stage {
         swarm,
-        mut arrays,
+        arrays,
         network,
         ..
     } = stage;
@@ -204,7 +204,8 @@ async fn finish(story: &mut Story, stage: Stage) -> Result<()> {
     let watch = Watch::new().folder(&folder);
     drop(swarm);
     let left = watch.assert_none(SOON).await;
-    arrays.stop().await?;
+    // switched off, not stopped: the kernel may let go of a dead node's mounts later than of its
+    // processes, and an array that is stopped waits for that
     drop((arrays, network));
     left.context("the nodes left something")?;
     story.check(!folder.exists(), "the folder is gone")?;

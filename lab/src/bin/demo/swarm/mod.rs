@@ -196,7 +196,7 @@ async fn verify(story: &mut Story, stage: &Stage, tasks: &[Task]) -> Result<()> 
 async fn finish(story: &mut Story, stage: Stage) -> Result<()> {
     let Stage {
         swarm,
-        arrays,
+        mut arrays,
         network,
         ..
     } = stage;
@@ -206,6 +206,7 @@ async fn finish(story: &mut Story, stage: Stage) -> Result<()> {
     let left = watch.assert_none(SOON).await;
     // switched off, not stopped: the kernel may let go of a dead node's mounts later than of its
     // processes, and an array that is stopped waits for that
+    arrays.kill_9().await?;
     drop((arrays, network));
     left.context("the nodes left something")?;
     story.check(!folder.exists(), "the folder is gone")?;

@@ -13,5 +13,5 @@ mod worker;
 
 pub use orders::{Creates, Mounts, Orders, Task};
 pub use paper::PaperHost;
-pub use trace::{TRACE_TARGET, Traced, follow, read_trace};
+pub use trace::{TRACE_TARGET, Traced, follow, note_death, read_trace};
 pub use worker::work;

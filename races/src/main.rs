@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use races::{Orders, work};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
+    // Nobody is left to read the journal of a worker whose test is gone.
+    set_parent_process_death_signal(Some(Signal::KILL)).context("end with the test")?;
     let orders = std::env::args_os().nth(1).map(PathBuf::from);
     let orders = orders.context("usage: race-worker ORDERS")?;
     let text =

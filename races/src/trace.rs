@@ -49,6 +49,24 @@ pub fn follow(path: &Path, node: &str) -> Result<()> {
     tracing::subscriber::set_global_default(subscriber).context("follow the steps")
 }
 
+/// Adds that the process of that host was killed: with it goes what it knew.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn note_death(path: &Path, node: &str) -> Result<()> {
+    let fields = [("step", "died"), ("node", node)];
+    let fields = fields.map(|(name, value)| (name.to_owned(), Value::from(value)));
+    let step = Traced {
+        at_ns: now_ns(),
+        fields: Map::from_iter(fields),
+    };
+    let mut line = serde_json::to_vec(&step).context("write a step")?;
+    line.push(b'\n');
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    let mut file = file.with_context(|| format!("open {}", path.display()))?;
+    file.write_all(&line).context("write a step")
+}
+
 /// The steps of several workers, in order.
 ///
 /// # Errors

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 use fairlead::config::{Environment, load};
 use fairlead::fleet::builder_over;
 use storage_core::{
-    Chance, Engine, EngineSettings, Error, OptionDefaults, SeededChance, VolumeName, VolumeOptions,
+    Chance, Engine, EngineSettings, Error, MountVolume, OptionDefaults, SeededChance, VolumeName,
+    VolumeOptions,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -159,7 +160,11 @@ async fn mount_often(worker: &Worker, mounts: &Mounts) -> Result<()> {
     let keep = Duration::from_millis(mounts.keep_ms);
     for _round in 0..mounts.rounds {
         let deadline = Instant::now() + limit;
-        let mounted = worker.engine.mount(name.clone(), deadline).await;
+        let wanted = MountVolume {
+            name: name.clone(),
+            may_preempt: worker.falls(mounts.preempting_percent),
+        };
+        let mounted = worker.engine.mount(wanted, deadline).await;
         sleep(worker.chance().jitter(keep)).await;
         match mounted {
             Ok(_path) if worker.falls(mounts.kept_percent) => {}

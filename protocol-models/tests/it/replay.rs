@@ -140,6 +140,22 @@ fn races_late_requests_and_answers_that_cross_are_accepted() {
     );
     // B's read was executed before A's POST, and is told after A's grant.
     accepted(&format!("F0 b - clean\n{A_MOUNTS}\nF1 b - read"));
+    // One of two victims lets go by itself: the call is refused, and the other one stays.
+    accepted(&format!(
+        "F0 b - clean
+         F1 b - read
+         F5 b b asked
+         F5 b b timeout
+         {A_MOUNTS}
+         F0 c - clean
+         F1 c a,b read
+         F2 c a,b permitted
+         undo b b asked
+         undo b b done
+         F3 c a,b asked
+         F3 c a,b refused
+         F4 c a read"
+    ));
     // It has it already.
     accepted(&format!("{A_MOUNTS}F1 a a read\ngranted a n1 done"));
     // A host that died comes back and gives the access up without a mount to let go of.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use array_sim::FaultPlan;
+use array_sim::{FaultAction, FaultPlan, FaultRule};
+use protocol_models::fence::replay::{Traced, replay};
 use races::{Creates, Mounts, Task};
 use storage_core::{Chance, SeededChance};
 
-use crate::site::{Kills, Site, Worker, refusals, run};
+use crate::site::{Kills, Site, Worker, refusals, run, trace};
 use crate::witness;
 
 const VOLUME: &str = "wanted";
@@ -18,9 +19,25 @@ fn faults() -> FaultPlan {
     (plan.delay_min_ms, plan.delay_max_ms) = (0, 15);
     (plan.reset_before, plan.reset_after) = (0.02, 0.02);
     (plan.busy, plan.expire_token) = (0.01, 0.005);
-    plan.late = 0.02;
-    (plan.late_min_ms, plan.late_max_ms) = (20, 1500);
     plan
+}
+
+/// What a client repeats by itself when it gets no answer is not in a trace, and neither is a late
+/// first copy of it. Only a POST is never repeated.
+const LATE_MS: u64 = 700;
+
+fn make_late(site: &Site, posts_alone: bool) {
+    let mut plan = faults();
+    if posts_alone {
+        let mut rule = FaultRule::new(FaultAction::Late { ms: LATE_MS });
+        (rule.method, rule.path) = (Some("POST".to_owned()), Some("connections".to_owned()));
+        rule.probability = Some(0.06);
+        site.simulator.arrays()[0].add_rule(rule);
+    } else {
+        plan.late = 0.02;
+        (plan.late_min_ms, plan.late_max_ms) = (20, 1500);
+    }
+    site.set_faults(&plan);
 }
 
 fn mounts(rounds: u32, preempting_percent: u64) -> Task {
@@ -49,6 +66,8 @@ struct Race {
     rounds: u32,
     kills: usize,
     preempting_percent: u64,
+    /// Late POSTs alone, and the trace is held against the model.
+    replayed: bool,
 }
 
 async fn race(seed: u64, race: Race) {
@@ -61,7 +80,7 @@ async fn race(seed: u64, race: Race) {
     let mut maker = [site.worker(0, one_name())];
     run(&mut maker, none, chance, Duration::from_secs(60)).await;
 
-    site.set_faults(&faults());
+    make_late(&site, race.replayed);
     let task = mounts(race.rounds, race.preempting_percent);
     let mut workers: Vec<Worker> = (0..race.hosts)
         .map(|number| site.worker(number, task.clone()))
@@ -77,6 +96,9 @@ async fn race(seed: u64, race: Race) {
     site.clear_faults();
     release(&site, &mut workers).await;
     witness::check(&site.simulator, &workers);
+    if race.replayed {
+        replayed(&workers, &seen);
+    }
     // A run in which nobody met anybody proves nothing.
     assert!(
         seen.hosts >= 3 && seen.grants >= race.hosts && seen.together > 0,
@@ -84,6 +106,33 @@ async fn race(seed: u64, race: Race) {
     );
     assert!(race.preempting_percent == 0 || seen.fenced > 0, "{seen:?}");
     site.simulator.stop().await.unwrap();
+}
+
+/// What the engines say that they did is a run that the model of the fence allows.
+fn replayed(workers: &[Worker], seen: &witness::Seen) {
+    let steps: Vec<Traced> = trace(workers)
+        .iter()
+        .map(|step| Traced::read(|field| step.fields.get(field).and_then(|it| it.as_str())))
+        .collect();
+    let summary = replay(&steps).unwrap_or_else(|mismatch| {
+        let from = mismatch.at.saturating_sub(60);
+        let before: Vec<_> = steps[from..=mismatch.at].iter().map(told).collect();
+        panic!("{mismatch}\n{}", before.join("\n"));
+    });
+    println!("replayed {} steps: {summary:?}", steps.len());
+    assert!(summary.grants >= seen.grants, "{summary:?}, {seen:?}");
+}
+
+fn told(step: &Traced) -> String {
+    let Traced {
+        step,
+        node,
+        hosts,
+        nonce,
+        answer,
+        ..
+    } = step;
+    format!("{step} {node} {hosts}{nonce} {answer}")
 }
 
 /// Every host lets go, and the arrays show nobody any more.
@@ -116,6 +165,31 @@ async fn one_volume_is_never_granted_to_two_hosts() {
         rounds: 25,
         kills: 8,
         preempting_percent: 0,
+        replayed: true,
     };
     race(7, wanted).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_volume_is_never_granted_to_two_hosts_that_shut_each_other_out() {
+    let wanted = Race {
+        hosts: 6,
+        rounds: 20,
+        kills: 8,
+        preempting_percent: 40,
+        replayed: false,
+    };
+    race(8, wanted).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_hosts_did_that_shut_each_other_out_is_a_run_of_the_model() {
+    let wanted = Race {
+        hosts: 4,
+        rounds: 15,
+        kills: 5,
+        preempting_percent: 40,
+        replayed: true,
+    };
+    race(9, wanted).await;
 }

@@ -10,7 +10,7 @@ use fairlead::config::{Environment, load};
 use fairlead::fleet::builder_over;
 use lab::process::{Guard, Program};
 use races::journal::{Entry, Journal, Line, read};
-use races::{Orders, PaperHost, Task};
+use races::{Orders, PaperHost, Task, Traced, note_death, read_trace};
 use serde_json::json;
 use storage_core::{Chance, Engine, Host, Initiators};
 use tempfile::TempDir;
@@ -131,6 +131,9 @@ impl Worker {
         if let Some(mut process) = self.process.take() {
             process.kill_9().await.unwrap();
             self.kills += 1;
+            if let Some(trace) = &self.orders.trace {
+                note_death(trace, &self.host()).unwrap();
+            }
         }
     }
 
@@ -207,6 +210,15 @@ pub(crate) async fn run(
         }
         sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// The protocols' steps of all workers, in order.
+pub(crate) fn trace(workers: &[Worker]) -> Vec<Traced> {
+    let traces = workers
+        .iter()
+        .filter_map(|worker| worker.orders.trace.clone());
+    let traces: Vec<PathBuf> = traces.filter(|path| path.exists()).collect();
+    read_trace(&traces).unwrap()
 }
 
 /// What the journals say of refusals: how many of each call, kind and message.

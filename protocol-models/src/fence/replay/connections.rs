@@ -142,6 +142,10 @@ impl One {
                 self.disconnects.answered(at, true);
                 self.note(at, now);
             }
+            "nothing done" => {
+                self.disconnects.answered(at, false);
+                self.note(at, now);
+            }
             // There was none, or it is gone.
             _ => {
                 let from = self.disconnects.from;
@@ -174,7 +178,13 @@ impl Connections {
             .for_each(|host| self.of(host).connect(answer, at));
     }
 
+    /// A request about several hosts that is refused because one of them has no connection does
+    /// nothing for the others either, and does not tell which one it was.
     pub(super) fn disconnect(&mut self, hosts: &BTreeSet<&str>, answer: &str, at: usize) {
+        let answer = match answer {
+            "refused" if hosts.len() > 1 => "nothing done",
+            other => other,
+        };
         hosts
             .iter()
             .for_each(|host| self.of(host).disconnect(answer, at));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 use crate::backend::ListVolumes;
 use crate::engine::claim::Listing;
@@ -222,6 +222,7 @@ impl Known {
     pub(crate) async fn keep_fresh(self: Arc<Self>, fleet: Arc<Fleet>, member: Arc<Member>) {
         let mut retry = RETRY_FIRST;
         loop {
+            let renewed = fleet.record.renewed();
             let wait = match self.refresh(&fleet, &member).await {
                 Ok(calls) => {
                     retry = RETRY_FIRST;
@@ -234,7 +235,9 @@ impl Known {
                     wait
                 }
             };
-            sleep(wait).await;
+            // A listing speaks for a silent array under its own epoch alone: one that began before
+            // this process knew of it is made again.
+            drop(timeout(wait, renewed).await);
         }
     }
 }

@@ -6,7 +6,8 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -29,6 +30,8 @@ pub(crate) struct RecordCache {
     loading: AsyncMutex<()>,
     /// Whether the record was looked for once.
     tried: (Teller<()>, Told<()>),
+    /// Wakes whoever waits for another epoch to become known.
+    renewed: Notify,
     /// Volumes that this process has made since the last sweep.
     pub(super) claimed: AtomicU64,
 }
@@ -45,6 +48,7 @@ impl Default for RecordCache {
             held: RwLock::default(),
             loading: AsyncMutex::default(),
             tried: told(),
+            renewed: Notify::new(),
             claimed: AtomicU64::new(0),
         }
     }
@@ -67,12 +71,23 @@ impl RecordCache {
                 since = old.since;
             }
         }
+        if held
+            .as_ref()
+            .is_none_or(|old| old.record.epoch != record.epoch)
+        {
+            self.renewed.notify_waiters();
+        }
         let record = Arc::new(record);
         *held = Some(Held {
             record: Arc::clone(&record),
             since,
         });
         record
+    }
+
+    /// Ends when another epoch becomes known, from this call on.
+    pub(crate) fn renewed(&self) -> Notified<'_> {
+        self.renewed.notified()
     }
 
     /// Waits until the record was looked for once.

@@ -325,6 +325,20 @@ async fn what_died_before_its_volume_waited_is_cleared_away() {
     assert_eq!(again.get().array_name, "array-3");
 }
 
+/// A node that had listed the arrays before it knew the record lists them again at once.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_becomes_known_late_is_followed_by_listings() {
+    let arrays = arrays(3);
+    let node = engine(&arrays, "one");
+    node.start().await.unwrap();
+    sleep(Duration::from_secs(20)).await;
+    let _founded = node.create(name("v"), on(1), soon()).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    arrays[1].set_down(true);
+    let made = node.create(name("w"), on(1), in_a_while()).await;
+    assert!(made.unwrap().is_done());
+}
+
 #[tokio::test(start_paused = true)]
 async fn left_overs_go_and_volumes_stay() {
     let arrays = arrays(3);

@@ -147,7 +147,10 @@ fn larger_bounds_hold_too() {
         Setup {
             silent_for: [0b001; 3],
             crashes: 1,
-            ..Setup::calm("claim: three nodes, the first claim array silent, a crash", 3)
+            ..Setup::calm(
+                "claim: three nodes, the first claim array silent, a crash",
+                3,
+            )
         },
         Setup {
             silent_for: [0b100; 3],

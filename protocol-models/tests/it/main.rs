@@ -3,6 +3,8 @@
 
 mod check;
 mod claim;
+mod claim_engine;
+mod claim_replay;
 mod claim_steps;
 mod combined;
 mod fence;

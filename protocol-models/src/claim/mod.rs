@@ -9,6 +9,7 @@ mod canonical;
 mod creator;
 mod model;
 mod others;
+pub mod replay;
 mod rules;
 mod votes;
 mod world;

@@ -19,6 +19,29 @@ impl Clock for RunClock {
     }
 }
 
+/// The arrays of a configuration, as a process is given them.
+pub(crate) fn backends(
+    world: &Arc<World>,
+    life: &Arc<Life>,
+    config: &[usize],
+) -> Vec<Arc<dyn Backend>> {
+    let backend = |index: &usize| {
+        let array = Arc::clone(world.arrays.get(*index)?);
+        let wire = NodeWire {
+            world: Arc::clone(world),
+            life: Arc::clone(life),
+        };
+        let inner = MemoryBackend::new(Arc::clone(&array), world.namespace.clone());
+        let seam = Seam {
+            inner: inner.with_wire(Arc::new(wire)),
+            array,
+            world: Arc::clone(world),
+        };
+        Some(Arc::new(seam) as Arc<dyn Backend>)
+    };
+    config.iter().filter_map(backend).collect()
+}
+
 /// A process.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
@@ -50,21 +73,7 @@ impl Node {
     pub(crate) fn start(&mut self, world: &Arc<World>) {
         self.kill(world);
         let life = Life::new(self.index);
-        let backend = |index: &usize| {
-            let array = Arc::clone(world.arrays.get(*index)?);
-            let wire = NodeWire {
-                world: Arc::clone(world),
-                life: Arc::clone(&life),
-            };
-            let inner = MemoryBackend::new(Arc::clone(&array), world.namespace.clone());
-            let seam = Seam {
-                inner: inner.with_wire(Arc::new(wire)),
-                array,
-                world: Arc::clone(world),
-            };
-            Some(Arc::new(seam) as Arc<dyn Backend>)
-        };
-        let backends = self.config.iter().filter_map(backend).collect();
+        let backends = backends(world, &life, &self.config);
         let hands = Hands {
             machine: Arc::clone(&self.machine),
             life: Arc::clone(&life),

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage_core::{
-    MountVolume, Namespace, OptionDefaults, Outcome, Result, Size, Volume, VolumeName,
-    VolumeOptions, VolumeState,
+    Membership, MembershipStep, MountVolume, Namespace, OptionDefaults, Outcome, Result,
+    SeededChance, Size, Volume, VolumeName, VolumeOptions, VolumeState,
 };
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::node::{Node, Process};
+use crate::node::{Node, Process, backends};
 use crate::run::Plan;
+use crate::wire::Life;
 use crate::world::World;
 
 /// Names that volumes get.
@@ -39,6 +40,32 @@ pub(crate) fn names() -> Vec<VolumeName> {
     names.collect()
 }
 
+/// An operator adds the last array to the fleet. Returns why that did not work.
+pub(crate) async fn join_fleet(world: &Arc<World>) -> Option<String> {
+    let life = Life::new(OPERATOR);
+    let all: Vec<usize> = (0..world.arrays.len()).collect();
+    let last = world.arrays.last()?.name().to_owned();
+    let seed = world.dice().bits();
+    let membership = Membership::new(
+        backends(world, &life, &all),
+        "operator".to_owned(),
+        Arc::new(SeededChance::new(seed)),
+    );
+    world.say(&format!("{last} is to join the fleet"));
+    let progress = |step: MembershipStep| world.say(&format!("{step:?}"));
+    let joined = membership.add(&last, &progress).await;
+    let answer = text(&joined);
+    world.say(&format!("{last} joins: {answer}"));
+    if joined.is_ok() && !life.is_over() {
+        world.is_joined();
+        return None;
+    }
+    Some(answer)
+}
+
+/// The number of the machine that changes the fleet.
+const OPERATOR: usize = 99;
+
 fn text(result: &Result<impl Sized>) -> String {
     match result {
         Ok(_) => "ok".to_owned(),
@@ -51,11 +78,16 @@ impl Orchestrator {
         let mut dice = crate::dice::Dice::new(plan.seed ^ 0x5eed);
         let arrays = 1 + dice.index(4);
         let nodes = 2 + dice.index(3);
-        let world = World::new(plan, namespace, arrays);
-        let all: Vec<usize> = (0..arrays).collect();
+        // In some runs the last one joins later.
+        let members = arrays - usize::from(arrays > 1 && dice.one_in(2));
+        let world = World::new(plan, namespace, arrays, members);
+        let all: Vec<usize> = (0..members).collect();
         let node = |index| Node::new(&world, index, all.clone());
         let mut nodes: Vec<Node> = (0..nodes).map(node).collect();
-        world.say(&format!("{arrays} arrays, {} nodes", nodes.len()));
+        world.say(&format!(
+            "{arrays} arrays, {members} of them a fleet, {} nodes",
+            nodes.len()
+        ));
         for node in &mut nodes {
             node.start(&world);
         }
@@ -359,7 +391,14 @@ impl Orchestrator {
         if !self.world.is_founded() {
             return;
         }
-        let arrays = self.world.arrays.len();
+        let arrays = self.world.members();
+        if arrays < self.world.arrays.len() && self.world.dice().one_in(2) {
+            let world = Arc::clone(&self.world);
+            self.tasks.spawn(async move {
+                join_fleet(&world).await;
+            });
+            return;
+        }
         let (index, lacks) = {
             let mut dice = self.world.dice();
             (dice.index(self.nodes.len()), dice.index(arrays * 2))

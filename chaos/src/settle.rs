@@ -7,7 +7,7 @@ use storage_core::{ErrorKind, VolumeName, VolumeState};
 use tokio::time::{Instant, sleep};
 
 use crate::node::Process;
-use crate::operations::{Orchestrator, names};
+use crate::operations::{Orchestrator, join_fleet, names};
 use crate::world::World;
 
 /// Until nothing of before is executed any more, and nodes have looked at what was in doubt.
@@ -34,7 +34,8 @@ pub(crate) async fn settle(orchestrator: &mut Orchestrator) {
         trouble.apart.clear();
     }
     world.say("everything works again");
-    let all: Vec<usize> = (0..world.arrays.len()).collect();
+    while orchestrator.tasks.join_next().await.is_some() {}
+    let all: Vec<usize> = (0..world.members()).collect();
     for node in &mut orchestrator.nodes {
         let whole = node.config.len() == all.len();
         node.config.clone_from(&all);
@@ -42,8 +43,17 @@ pub(crate) async fn settle(orchestrator: &mut Orchestrator) {
             node.start(&world);
         }
     }
-    while orchestrator.tasks.join_next().await.is_some() {}
     sleep(QUIET).await;
+    if world.members() < world.arrays.len() && world.is_founded() {
+        if let Some(problem) = join_fleet(&world).await {
+            world.violation(&format!("the last array cannot join: {problem}"));
+        }
+        for node in &mut orchestrator.nodes {
+            node.config = (0..world.members()).collect();
+            node.start(&world);
+        }
+        sleep(QUIET).await;
+    }
     check_answers(orchestrator, &world).await;
     unmount_all(orchestrator, &world).await;
     world.check_data();

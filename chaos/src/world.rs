@@ -2,6 +2,7 @@
 //! is compared with what nodes say.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use storage_core::{ArrayId, MemoryArray, Namespace, Size};
@@ -32,6 +33,8 @@ pub(crate) struct World {
     pub(crate) namespace: Namespace,
     pub(crate) arrays: Vec<Arc<MemoryArray>>,
     pub(crate) sabotage: Option<Sabotage>,
+    /// How many of the arrays the fleet has so far: the others have not joined.
+    members: AtomicUsize,
     began: Instant,
     dice: Mutex<Dice>,
     log: Mutex<Log>,
@@ -45,7 +48,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl World {
-    pub(crate) fn new(plan: &Plan, namespace: Namespace, arrays: usize) -> Arc<Self> {
+    pub(crate) fn new(
+        plan: &Plan,
+        namespace: Namespace,
+        arrays: usize,
+        members: usize,
+    ) -> Arc<Self> {
         let array = |index: usize| {
             let id = ArrayId::new(format!("00000000-0000-4000-8000-0000000000{index:02}"));
             MemoryArray::with_id(id, format!("array-{index}"), Size::from_gib(1 << 20))
@@ -54,6 +62,7 @@ impl World {
             namespace,
             arrays: (0..arrays).map(array).collect(),
             sabotage: plan.sabotage,
+            members: AtomicUsize::new(members),
             began: Instant::now(),
             dice: Mutex::new(Dice::new(plan.seed)),
             log: Mutex::new(Log::new(plan.keep)),
@@ -105,7 +114,17 @@ impl World {
             let objects = array.look();
             objects.iter().any(|one| one.object == "fl-fleet-1")
         };
-        self.arrays.iter().all(knows)
+        self.arrays.iter().take(self.members()).all(knows)
+    }
+
+    /// The arrays of the fleet.
+    pub(crate) fn members(&self) -> usize {
+        self.members.load(Ordering::SeqCst)
+    }
+
+    /// All arrays have joined.
+    pub(crate) fn is_joined(&self) {
+        self.members.store(self.arrays.len(), Ordering::SeqCst);
     }
 
     pub(crate) fn array_index(&self, name: &str) -> usize {

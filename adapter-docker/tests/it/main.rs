@@ -18,6 +18,7 @@ mod managed;
 mod mounting;
 mod node;
 mod nonsense;
+mod preemption;
 mod program;
 mod protocol;
 mod raw;

@@ -180,7 +180,7 @@ async fn what_a_dead_daemon_left_does_not_keep_a_volume_from_being_removed() {
     node.remove("v").await.ok();
     assert!(!mounted(&node).await);
     assert_eq!(node.count_files(), 0);
-    assert!(node.array.objects().is_empty());
+    assert!(node.volumes().is_empty());
 }
 
 #[tokio::test]

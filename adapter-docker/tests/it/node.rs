@@ -26,6 +26,8 @@ pub(crate) struct Node {
     server: Option<JoinHandle<bool>>,
     limits: Limits,
     swarm: SwarmProbe,
+    /// Whether it takes volumes over, from its next start on.
+    pub(crate) preempt: bool,
 }
 
 impl Node {
@@ -34,15 +36,32 @@ impl Node {
     }
 
     pub(crate) async fn start_with(limits: Limits, swarm: Option<SwarmProbe>) -> Self {
-        let folder = TempDir::new().unwrap();
         let array = MemoryArray::new("a1", Size::from_gib(1 << 20));
         let host = Host::new("node", "0123", Initiators::default());
+        Self::over(array, host, limits, swarm).await
+    }
+
+    /// Another host on the same array.
+    pub(crate) async fn beside(first: &Self, name: &str, machine: &str) -> Self {
+        let host = Host::new(name, machine, Initiators::default());
+        let array = Arc::clone(&first.array);
+        Self::over(array, host, Limits::default(), None).await
+    }
+
+    async fn over(
+        array: Arc<MemoryArray>,
+        host: Host,
+        limits: Limits,
+        swarm: Option<SwarmProbe>,
+    ) -> Self {
+        let folder = TempDir::new().unwrap();
         let attacher = Arc::new(MemoryAttacher::new(host, vec![Arc::clone(&array)]));
+        let preempt = true;
         // The machine that runs the tests may be in a Swarm; the node is not.
         let swarm = swarm.unwrap_or_else(|| {
             SwarmProbe::new(Some(folder.path().join("docker"))).with_proc(folder.path())
         });
-        let (engine, plugin) = open(&folder, &array, &attacher, &swarm).await;
+        let (engine, plugin) = open(&folder, &array, &attacher, (&swarm, preempt)).await;
         let (stop, server) = (None, None);
         let mut node = Self {
             folder,
@@ -54,6 +73,7 @@ impl Node {
             server,
             limits,
             swarm,
+            preempt,
         };
         node.serve().await;
         node
@@ -91,10 +111,11 @@ impl Node {
             plugin,
             limits,
             swarm,
+            preempt,
             ..
         } = self;
         drop((engine, plugin));
-        let (engine, plugin) = open(&folder, &array, &attacher, &swarm).await;
+        let (engine, plugin) = open(&folder, &array, &attacher, (&swarm, preempt)).await;
         let (stop, server) = (None, None);
         let mut node = Self {
             folder,
@@ -106,6 +127,7 @@ impl Node {
             server,
             limits,
             swarm,
+            preempt,
         };
         node.serve().await;
         node
@@ -153,6 +175,13 @@ impl Node {
         answer["Mountpoint"].as_str().unwrap().to_owned()
     }
 
+    /// The volumes on the array, without what claims keep there.
+    pub(crate) fn volumes(&self) -> Vec<String> {
+        let mut objects = self.array.objects();
+        objects.retain(|object| !object.starts_with("fl-") && !object.contains("-fl-"));
+        objects
+    }
+
     /// The number of files with mount counts.
     pub(crate) fn count_files(&self) -> usize {
         std::fs::read_dir(self.folder.path().join("docker/mounts"))
@@ -165,7 +194,7 @@ async fn open(
     folder: &TempDir,
     array: &Arc<MemoryArray>,
     attacher: &Arc<MemoryAttacher>,
-    swarm: &SwarmProbe,
+    (swarm, preempt): (&SwarmProbe, bool),
 ) -> (Arc<Engine>, Arc<Plugin>) {
     let namespace = Namespace::new("ns").unwrap();
     let backend: Arc<dyn Backend> =
@@ -185,7 +214,7 @@ async fn open(
         swarm: swarm.clone(),
         answer_within: Duration::from_secs(110),
         managed: false,
-        preempt: true,
+        preempt,
     };
     let plugin = Plugin::open(Arc::clone(&engine), settings).await.unwrap();
     (engine, plugin)

@@ -261,9 +261,10 @@ impl Case<'_> {
         self.prove().await
     }
 
-    /// F5. Each number is asked for once: sent again after a lost answer, the first request might
-    /// be executed when the grant that came of the second is long gone, and bring the devices of
-    /// its mount back to life under somebody else's.
+    /// F5. Sent once: after a lost answer the connections are read, and without one the request
+    /// ends. Asked for again under its number, the first request might be executed when the grant
+    /// that came of the second is long gone, and bring the devices of its mount back to life under
+    /// somebody else's; under another number, it would leave a connection that is nobody's.
     async fn connect(&mut self) -> Result<Round> {
         let object = &self.request.volume.object;
         let array = self.api.identity.id.as_str();
@@ -294,9 +295,7 @@ impl Case<'_> {
                 Some(Refusal::HostMissing) => return Ok(Round::NewHost),
                 Some(Refusal::VolumeMissing | Refusal::Destroyed) => return Err(moved()),
                 None if failure.may_have_executed() => {
-                    if let Some(round) = self.look_after_lost_answer().await? {
-                        return Ok(round);
-                    }
+                    return self.look_after_lost_answer(failure).await;
                 }
                 _ => return Err(failure.into()),
             }
@@ -307,15 +306,15 @@ impl Case<'_> {
         ))
     }
 
-    /// Whether a POST whose answer was lost was executed: `None` where it was not, so far.
-    async fn look_after_lost_answer(&mut self) -> Result<Option<Round>> {
+    /// F6 where the answer to the POST was lost: it was executed, or may be later.
+    async fn look_after_lost_answer(&mut self, lost: Failure) -> Result<Round> {
         crash_points::point!("fence.F6");
         let connections = self.connections("F6").await?;
         let present = Present::of(&connections, self.host);
-        if present.alone() && present.own.is_none() {
-            return Ok(None);
+        if present.own.is_none() {
+            return Err(lost.into());
         }
-        self.judge(&present).await.map(Some)
+        self.judge(&present).await
     }
 }
 

@@ -332,6 +332,10 @@ async fn a_call_of_a_fail_over_that_is_lost_once_costs_nothing() {
             FaultAction::ResetAfter,
             FaultAction::Busy,
         ] {
+            if (method, &action) == ("POST", &FaultAction::ResetBefore) {
+                // Not asked again: see below.
+                continue;
+            }
             let what = format!("{method} {path} {skip} {action:?}");
             let (rig, node, volume) = held().await;
             let mut rule = FaultRule::once(method, path, action);
@@ -372,8 +376,8 @@ async fn a_fail_over_that_fails_for_good_is_finished_by_the_next() {
     }
 }
 
-/// A number that was asked for once, without an answer, never comes back under a mount: the host
-/// gets another, and the late request finds it connected, or brings a number to life under which
+/// A number that was asked for once, without an answer, never comes back under a mount: the next
+/// call gets another, and the late request finds it connected, or brings a number to life under which
 /// nothing is mounted.
 #[tokio::test]
 async fn a_connection_that_comes_late_has_another_number_than_the_grant() {
@@ -382,6 +386,9 @@ async fn a_connection_that_comes_late_has_another_number_than_the_grant() {
     let volume = node.make("data").await;
     let once = FaultRule::once("POST", "connections", FaultAction::Late { ms: 700 });
     rig.array.add_rule(once);
+    let error = node.give(&volume, 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
+    assert_eq!(rig.taken()["POST connections"], 1, "asked for once");
     let access = node.give(&volume, 1).await.unwrap().into_inner();
     let AccessPath::Iscsi { lun, .. } = access.path else {
         panic!("{access:?}");

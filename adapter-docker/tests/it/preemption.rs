@@ -109,13 +109,7 @@ async fn refused(plugin: &Plugin, method: &str, body: Value) -> String {
 /// synced is there on the new host on a clean file system, and nothing of it comes later.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_old_hosts_writes_fail_and_the_new_hosts_file_system_is_whole() {
-    let needs = [
-        Need::Root,
-        Need::Loop,
-        Need::Fuse,
-        Need::Tool("mkfs.ext4"),
-        Need::Tool("mkfs.xfs"),
-    ];
+    let needs = [Need::Root, Need::Loop, Need::Fuse, Need::Tool("mkfs.ext4")];
     if !ready(&needs) {
         return;
     }
@@ -132,22 +126,16 @@ async fn the_old_hosts_writes_fail_and_the_new_hosts_file_system_is_whole() {
     write_config(&folder.path().join("pure.json"), "it", &entries).unwrap();
     let one = plugin(folder.path(), "node-a").await;
     let two = plugin(folder.path(), "node-b").await;
-    for (filesystem, size) in [("ext4", "64MiB"), ("xfs", "320MiB")] {
-        take_over(&simulator, (&one, &two), filesystem, size).await;
-    }
+    take_over(&simulator, (&one, &two)).await;
     let failures = sweep(folder.path());
     assert!(failures.is_empty(), "{failures:?}");
 }
 
-async fn take_over(
-    simulator: &Simulator,
-    (one, two): (&Plugin, &Plugin),
-    filesystem: &str,
-    size: &str,
-) {
+/// With ext4: this one kernel, which both hosts share, refuses two mounted XFS of one UUID.
+async fn take_over(simulator: &Simulator, (one, two): (&Plugin, &Plugin)) {
     let array = &simulator.arrays()[0];
-    let name = format!("v-{filesystem}");
-    let options = json!({"Name": name, "Opts": {"size": size, "fstype": filesystem}});
+    let name = "v";
+    let options = json!({"Name": name, "Opts": {"size": "64MiB", "fstype": "ext4"}});
     call(one, "Create", options).await;
     let mount = |id: &str| json!({"Name": name, "ID": id});
     let answer = call(one, "Mount", mount("a")).await;
@@ -171,10 +159,7 @@ async fn take_over(
         }
     });
     let answer = call(two, "Mount", mount("b")).await;
-    assert!(
-        writer.await.unwrap(),
-        "{filesystem}: the old host writes on"
-    );
+    assert!(writer.await.unwrap(), "the old host writes on");
     let connections = array.connections();
     assert_eq!(connections.len(), 1, "{connections:?}");
     assert!(connections[0].host.as_ref().unwrap().starts_with("node-b-"));
@@ -198,17 +183,14 @@ async fn take_over(
     let read = fs::read_to_string(back.join("new")).unwrap();
     assert_eq!(read, "after the fence");
     call(one, "Unmount", mount("c")).await;
-    clean(array, &name, filesystem).await;
+    clean(array, name).await;
     call(one, "Remove", json!({"Name": name})).await;
 }
 
 /// The file system is clean on the array's own disk, as a check that changes nothing sees it.
-async fn clean(array: &array_sim::Array, name: &str, filesystem: &str) {
+async fn clean(array: &array_sim::Array, name: &str) {
     let volume = array.volume(&format!("it-{name}")).unwrap();
     let disk = array.data_file(&volume.serial);
-    let check = match filesystem {
-        "ext4" => lab::process::Program::new("e2fsck").args(["-fn"]),
-        _ => lab::process::Program::new("xfs_repair").args(["-n", "-f"]),
-    };
+    let check = lab::process::Program::new("e2fsck").arg("-fn");
     check.arg(&disk).succeed().await.unwrap();
 }

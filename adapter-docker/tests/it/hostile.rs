@@ -51,7 +51,7 @@ async fn a_body_that_does_not_come_is_a_timeout() {
     let whole = request("/VolumeDriver.Create", "{\"Name\":\"v\"}");
     let cut = whole.strip_suffix("\"v\"}").unwrap();
     assert_eq!(node.raw(cut).await.status(), 408);
-    assert!(node.array.objects().is_empty());
+    assert!(node.volumes().is_empty());
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_client_that_leaves_does_not_stop_its_call() {
     node.call("Create", json!({"Name": "v", "Opts": null}))
         .await
         .ok();
-    assert_eq!(node.array.objects(), ["ns-v"]);
+    assert_eq!(node.volumes(), ["ns-v"]);
 }
 
 #[tokio::test]

@@ -134,7 +134,7 @@ async fn a_retry_without_a_body_is_never_acted_on() {
         .await
         .ok();
     node.get("v").await.ok();
-    assert_eq!(node.array.objects(), ["ns-v"]);
+    assert_eq!(node.volumes(), ["ns-v"]);
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn names_that_are_none_are_refused_by_every_call() {
             assert!(!answer.error().contains(['\n', '\u{0}']));
         }
     }
-    assert!(node.array.objects().is_empty());
+    assert!(node.volumes().is_empty());
     assert_eq!(node.count_files(), 0);
 }
 
@@ -202,7 +202,7 @@ async fn options_are_checked_by_name() {
         .call("Create", json!({"Name": "v", "Opts": {"size": 5}}))
         .await;
     assert_eq!(numbers.status(), 400);
-    assert!(node.array.objects().is_empty());
+    assert!(node.volumes().is_empty());
 }
 
 #[tokio::test]
@@ -259,10 +259,10 @@ async fn a_remove_that_was_cut_off_is_finished_by_the_next_or_taken_back_by_a_mo
     node.mount("kept", "i").await.ok();
     let volume = node.get("kept").await.ok()["Volume"].clone();
     assert!(volume["Status"].get("State").is_none(), "{volume}");
-    assert_eq!(node.array.objects(), ["ns-kept"]);
+    assert_eq!(node.volumes(), ["ns-kept"]);
     node.unmount("kept", "i").await.ok();
     node.remove("kept").await.ok();
-    assert!(node.array.objects().is_empty());
+    assert!(node.volumes().is_empty());
 }
 
 /// The answer is kept, and made anew with every change that it would show.

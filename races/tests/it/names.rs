@@ -1,15 +1,17 @@
 //! Racing creators: all of them want the same names, and each name becomes one volume.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use array_sim::FaultPlan;
 use lab::environment::long_or_skipped;
+use protocol_models::claim::replay::{Members, Traced, replay};
 use races::journal::Entry;
 use races::{Creates, Task};
 use storage_core::{Chance, SeededChance};
 
 use crate::ledger_of_names::{check, strays, sweep, told};
-use crate::site::{Kills, Site, Worker, refusals, run};
+use crate::site::{Kills, Site, Worker, refusals, run, trace};
 
 struct Race {
     creators: usize,
@@ -87,6 +89,7 @@ async fn race(seed: u64, race: Race) {
         assert!(gave_up.is_empty(), "{}: {gave_up:?}", worker.orders.host);
     }
     check(&site.simulator, &told, &names);
+    replayed(&workers, &site);
     let killed: usize = workers.iter().map(|worker| worker.kills).sum();
     assert!(killed > 0 && killed <= kills, "{killed} kills");
     // Requests that are late yet must come before the sweep.
@@ -94,6 +97,50 @@ async fn race(seed: u64, race: Race) {
     check(&site.simulator, &told, &names);
     sweep(&site, &told, &names).await;
     site.simulator.stop().await.unwrap();
+}
+
+/// What the engines say that they did is a run that the protocol allows.
+fn replayed(workers: &[Worker], site: &Site) {
+    let mut arrays: Vec<_> = site.simulator.arrays().iter().collect();
+    // As founding gives them numbers.
+    arrays.sort_by_key(|array| array.id().to_owned());
+    let number_of: BTreeMap<String, String> = (1..)
+        .zip(&arrays)
+        .map(|(number, array): (u32, _)| (array.address().to_string(), number.to_string()))
+        .collect();
+    let steps: Vec<Traced> = trace(workers)
+        .iter()
+        .map(|step| {
+            let field = |name: &str| step.fields.get(name).and_then(|it| it.as_str());
+            let mut step = Traced::read(field);
+            // A node that knows no fleet record yet names an array by its address.
+            if let Some(number) = number_of.get(&step.array) {
+                step.array.clone_from(number);
+            }
+            step
+        })
+        .collect();
+    let all: Vec<String> = (1..=arrays.len())
+        .map(|number| number.to_string())
+        .collect();
+    let members = Members {
+        claim_arrays: all.iter().take(3).cloned().collect(),
+        all,
+    };
+    let summary = replay(&members, &steps).unwrap_or_else(|mismatch| {
+        let name = &mismatch.step.name;
+        let of_the_name = steps.iter().take(mismatch.at + 1);
+        let before: Vec<String> = of_the_name
+            .filter(|step| step.name == *name || step.step == "died")
+            .map(|step| format!("{step:?}"))
+            .collect();
+        panic!("{mismatch}\n{}", before.join("\n"));
+    });
+    println!("replayed {} steps: {summary:?}", steps.len());
+    assert!(
+        summary.acknowledged > 0 && summary.committed > 0,
+        "{summary:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,6 +12,7 @@ mod connections;
 mod gather;
 mod inspect;
 mod membership;
+mod name_votes;
 mod reach;
 mod recover;
 mod release;

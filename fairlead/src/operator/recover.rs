@@ -1,8 +1,9 @@
 //! `fairlead volume trash recover`: a removed volume becomes a volume again.
 //!
 //! One name, one volume: a removed one comes back under a name that no array of the fleet has, and
-//! one that does not answer may have it. As with a create, two commands at the same moment on two
-//! arrays are not decided between; what came of that is looked at afterwards, and told.
+//! one that does not answer may have it. The name is held by the fleet's votes before it is given, and
+//! once more before anybody is told ([`super::name_votes`]): a create at the same moment is told of
+//! this volume, or this command is refused.
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use storage_core::{
 };
 
 use super::gather::all_trash;
+use super::name_votes;
 use super::reach::{Arrays, Site};
 use super::report::{FORMAT, Recovery, Unavailable, VolumeEntry};
 
@@ -50,6 +52,7 @@ pub async fn recover(arrays: &Arrays, request: &Recover) -> Result<Recovery> {
     let volume = &one.volume;
     let name = request.name.as_ref().unwrap_or(&volume.name);
     name_is_free(arrays, name, volume).await?;
+    name_votes::hold(arrays, name, volume).await?;
     let backend = site.backend.as_ref().map_err(|reason| unasked(reason))?;
     let trash = backend.trash().ok_or_else(|| unasked("it has no trash"))?;
     let recovered = trash.recover(RecoverVolume {
@@ -57,7 +60,7 @@ pub async fn recover(arrays: &Arrays, request: &Recover) -> Result<Recovery> {
         name: request.name.clone(),
     });
     let recovered = recovered.await?;
-    alone(arrays, recovered.get()).await?;
+    still_alone(arrays, recovered.get()).await?;
     Ok(told(&site.endpoint, &recovered))
 }
 
@@ -122,6 +125,8 @@ async fn in_use_already(
         for (site, found) in &answers.0 {
             let ready = found.state == VolumeState::Ready;
             if ready && (request.name.is_none() || found.object == request.which) {
+                // An earlier call may have ended before this.
+                still_alone(arrays, found).await?;
                 return Ok(told(&site.endpoint, &Outcome::AlreadySo(found.clone())));
             }
         }
@@ -179,6 +184,21 @@ async fn name_is_free(arrays: &Arrays, name: &VolumeName, volume: &Volume) -> Re
         ));
     }
     Ok(())
+}
+
+/// # Errors
+/// When another array got a volume of the name meanwhile, or that cannot be told.
+async fn still_alone(arrays: &Arrays, volume: &Volume) -> Result<()> {
+    alone(arrays, volume).await?;
+    let held = name_votes::hold(arrays, &volume.name, volume).await;
+    held.map_err(|error| {
+        let kind = error.kind();
+        let message = format!(
+            "the volume is recovered as {}, and whether it alone has the name is not known; run it again",
+            volume.object
+        );
+        Error::new(kind, message).with_source(error)
+    })
 }
 
 /// # Errors

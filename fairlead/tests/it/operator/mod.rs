@@ -19,6 +19,7 @@ use tempfile::TempDir;
 mod here;
 mod membership;
 mod memory;
+mod name_votes;
 mod release;
 mod shapes;
 mod silent;

@@ -1,6 +1,7 @@
 //! Removed volumes, had back from the command line.
 
 use serde_json::json;
+use storage_core::{ArrayNumber, Backend, Epoch, FleetMember, FleetPhase, FleetRecord, Namespace};
 
 use super::{Scene, remove};
 
@@ -65,4 +66,38 @@ async fn a_removed_volume_is_had_back_and_no_name_is_given_twice() {
     assert_eq!(back["volume"]["id"], second.id.to_string());
     let inspected = scene.json(&["volume", "inspect", "before"]).await;
     assert_eq!(inspected["volumes"][0]["id"], first.id.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_fleet_the_name_is_voted_on_before_a_volume_has_it_back() {
+    let scene = Scene::new(&["array-a", "array-b"]).await;
+    let nodes = [scene.node(0), scene.node(1)];
+    let mut members = Vec::new();
+    for (number, node) in (1..).zip(&nodes) {
+        let told = node.telemetry().await.unwrap();
+        members.push(FleetMember {
+            number: ArrayNumber(number),
+            array: told.array,
+            name: told.array_name,
+        });
+    }
+    let record = FleetRecord {
+        epoch: Epoch(1),
+        nonce: 7,
+        phase: FleetPhase::Open,
+        members,
+        claim_arrays: vec![ArrayNumber(1)],
+        next_number: ArrayNumber(3),
+        namespaces: vec![Namespace::new("ns").unwrap()],
+    };
+    for node in &nodes {
+        let put = node.claims().unwrap().put_fleet_record(&record).await;
+        assert_eq!(put.unwrap(), record);
+    }
+    let volume = scene.make(1, "data").await;
+    remove(&nodes[1], &volume).await;
+    let back = scene.json(&["volume", "trash", "recover", "data"]).await;
+    assert_eq!(back["volume"]["id"], volume.id.to_string());
+    let seen = nodes[0].claims().unwrap().view(&volume.name).await.unwrap();
+    assert_eq!(seen.marker.unwrap().nonce.array(), ArrayNumber(2));
 }

@@ -262,6 +262,7 @@ impl Backend for FlashArray {
             size_step: SIZE_STEP,
             expand: true,
             exclusive_publish: true,
+            preemption: true,
             snapshots: true,
             clones: true,
             limits: Some(LIMITS),

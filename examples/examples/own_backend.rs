@@ -127,6 +127,7 @@ impl Backend for ShelfBackend {
             size_step: Size::from_bytes(4096),
             expand: true,
             exclusive_publish: true,
+            preemption: false,
             snapshots: false,
             clones: false,
             limits: None,

@@ -22,6 +22,9 @@ pub struct Capabilities {
     pub expand: bool,
     /// `true` when a single-writer volume that another host holds is refused, with its holder.
     pub exclusive_publish: bool,
+    /// `true` when [`crate::Preemption::ShutOut`] is heeded; `false` when a volume that another host
+    /// holds is refused all the same.
+    pub preemption: bool,
     /// [`crate::Backend::snapshots`] is there.
     pub snapshots: bool,
     /// [`crate::Backend::clones`] is there.

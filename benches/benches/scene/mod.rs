@@ -55,6 +55,7 @@ fn candidate(index: u32) -> Candidate {
             size_step: Size::from_bytes(512),
             expand: true,
             exclusive_publish: true,
+            preemption: false,
             snapshots: false,
             clones: false,
             limits: None,

@@ -19,6 +19,14 @@ async fn exclusive(harness: &dyn Harness) -> Option<Stage<'_>> {
 
 const SHARED: &str = "the backend does not refuse second hosts";
 
+/// The stage, if the backend takes a volume from its holder where a request may.
+async fn preempting(harness: &dyn Harness) -> Option<Stage<'_>> {
+    let stage = exclusive(harness).await?;
+    stage.node.capabilities().preemption.then_some(stage)
+}
+
+const HELD: &str = "the backend shuts no host out";
+
 async fn shut_out(node: &Retrying, volume: &Volume, host: Host) -> Result<Outcome<Access>> {
     let (guard, permit) = PermitGuard::new();
     let request = PublishVolume {
@@ -34,8 +42,8 @@ async fn shut_out(node: &Retrying, volume: &Volume, host: Host) -> Result<Outcom
 
 /// The holder loses its access, and the new host has a grant of its own, alone.
 pub async fn a_holder_is_shut_out(harness: &dyn Harness) -> Verdict {
-    let Some(stage) = exclusive(harness).await else {
-        return Verdict::skipped(SHARED);
+    let Some(stage) = preempting(harness).await else {
+        return Verdict::skipped(HELD);
     };
     let made = stage.create("data").await;
     let old = stage.publish(&made, 0).await.expect("publish");
@@ -136,8 +144,8 @@ pub async fn racing_fences_end_with_one_grant(harness: &dyn Harness) -> Verdict 
 
 /// A host that was shut out and shuts out in its turn never gets its old grant again.
 pub async fn a_fenced_host_comes_back_with_a_new_grant(harness: &dyn Harness) -> Verdict {
-    let Some(stage) = exclusive(harness).await else {
-        return Verdict::skipped(SHARED);
+    let Some(stage) = preempting(harness).await else {
+        return Verdict::skipped(HELD);
     };
     let made = stage.create("data").await;
     let mut nonces = Vec::new();

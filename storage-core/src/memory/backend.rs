@@ -141,6 +141,7 @@ impl Backend for MemoryBackend {
             size_step: Size::from_bytes(512),
             expand: true,
             exclusive_publish: true,
+            preemption: true,
             snapshots: true,
             clones: true,
             limits: Some(LIMITS),

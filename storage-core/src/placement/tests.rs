@@ -25,6 +25,7 @@ fn candidate(endpoint: &str, capacity_gib: u32, used_gib: u32) -> Candidate {
             size_step: Size::from_bytes(512),
             expand: true,
             exclusive_publish: true,
+            preemption: false,
             snapshots: false,
             clones: false,
             limits: None,

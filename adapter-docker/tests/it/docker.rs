@@ -4,6 +4,7 @@
 use array_sim::{FaultAction, FaultRule};
 use lab::wait::{self, Seen};
 
+use crate::kept;
 use crate::world::{PATIENCE, World};
 
 /// Docker takes a name of one letter before a colon for a Windows drive, so names are longer.
@@ -312,7 +313,7 @@ async fn a_remove_that_was_cut_off_is_finished_by_the_next_or_taken_back_by_a_co
     world.docker(&["volume", "rm", "gone"]).await;
     assert_eq!(world.once("kept", "cat /data/a").await, "hello");
     world.docker(&["volume", "rm", "kept"]).await;
-    let volumes = world.array().volumes();
+    let volumes = kept::volumes(world.array());
     assert!(
         volumes.iter().all(|volume| volume.destroyed.is_some()),
         "{volumes:?}"

@@ -14,6 +14,7 @@ mod crash;
 mod docker;
 mod hang_up;
 mod hostile;
+mod kept;
 mod managed;
 mod mounting;
 mod node;

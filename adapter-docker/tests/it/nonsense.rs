@@ -196,7 +196,7 @@ async fn nonsense_is_refused_and_changes_nothing() {
         }
         target.answers().await;
     }
-    assert_eq!(target.array().volumes().len(), 1, "nothing was made");
+    assert_eq!(target.volumes().len(), 1, "nothing was made");
     let log = target.log();
     let longest = log.lines().map(str::len).max().unwrap();
     assert!(longest < 10_000, "a line of {longest} bytes");
@@ -219,7 +219,7 @@ async fn bytes_that_are_no_text_are_refused() {
         connection.send_bytes(&bytes).await;
         assert_eq!(connection.receive().await.status(), 400, "{body:?}");
     }
-    assert_eq!(target.array().volumes().len(), 1);
+    assert_eq!(target.volumes().len(), 1);
     target.end().await;
 }
 
@@ -260,7 +260,7 @@ async fn names_lead_nowhere() {
         assert_eq!(answer.status(), 400, "{id:?}");
     }
     assert!(!outside.exists());
-    assert_eq!(target.array().volumes().len(), 1);
+    assert_eq!(target.volumes().len(), 1);
     for line in target.log().lines() {
         assert!(!line.contains(char::is_control), "{line:?}");
     }

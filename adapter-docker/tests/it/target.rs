@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use array_sim::{Array, ArrayConfig, Simulator};
+use array_sim::{Array, ArrayConfig, Simulator, Volume};
 use lab::plugin::{Plugin, PluginOptions};
 use lab::simulator::{SimulatedArray, write_config};
 use lab::wait::{self, Seen};
@@ -13,6 +13,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
+use crate::kept;
 use crate::raw::{self, Answer, Connection};
 
 /// For everything that is waited for; a hang is a failure.
@@ -68,6 +69,11 @@ impl Target {
 
     pub(crate) fn array(&self) -> &Array {
         &self.simulator.arrays()[0]
+    }
+
+    /// The volumes on the array, destroyed ones too.
+    pub(crate) fn volumes(&self) -> Vec<Volume> {
+        kept::volumes(self.array())
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -6,6 +6,10 @@ use lab::process::{Program, armed_plugin, find_binary};
 
 use super::index::in_documentation;
 
+/// Passed by `fairlead array add` and `remove` alone: the linker leaves them out of a plugin, which
+/// never changes who belongs to a fleet.
+const OF_OPERATORS: [&str; 2] = ["record.frozen", "record.open"];
+
 /// Names that no other text could be, as a program would have them.
 fn names() -> Vec<String> {
     let own = |name: &String| name.contains('.') && !name.contains("mkfs");
@@ -30,7 +34,8 @@ async fn the_ordinary_program_has_no_crash_points() {
     let names = names();
     assert!(names.len() > 60, "{names:?}");
     let armed = found(&armed_plugin().await.unwrap(), &names).await;
-    for name in &names {
+    let passed = |name: &&String| !OF_OPERATORS.contains(&name.as_str());
+    for name in names.iter().filter(passed) {
         assert!(armed.contains(name), "{name} is not in the armed program");
     }
     let ordinary = found(&find_binary("fairlead-docker").unwrap(), &names).await;

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use super::node::{HOSTS, Node, PATIENCE, Passage};
 use super::operation::{Facts, IOPS_LIMIT, Run, There, copying, creation, source_of};
+use crate::kept::is_fleet_record;
 use crate::world::entry;
 
 /// A volume that is mounted all the time: whatever happens to others, it must not notice.
@@ -315,7 +316,8 @@ impl Site {
         self.check(run, &gone).await
     }
 
-    /// Ends it; gives what is left on the array and not destroyed, by kind.
+    /// Ends it; gives the names of what is left on the array and not destroyed, without the fleet
+    /// record, which is there from the first create on and for ever.
     pub(super) async fn end(mut self) -> Result<Vec<String>, String> {
         let node = &self.nodes[0];
         node.must("Unmount", &json!({"Name": BYSTANDER, "ID": "always"}))
@@ -337,7 +339,8 @@ impl Site {
         }
         let volumes = self.array().volumes().into_iter();
         let alive = volumes.filter(|volume| volume.destroyed.is_none());
-        Ok(alive.map(|volume| volume.name).collect())
+        let names = alive.map(|volume| volume.name);
+        Ok(names.filter(|name| !is_fleet_record(name)).collect())
     }
 
     /// Where the logs are, for whoever has to look.

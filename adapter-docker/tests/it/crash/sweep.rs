@@ -15,6 +15,7 @@ use super::index::{in_documentation, is_listed};
 use super::node::Passage;
 use super::operation::{Operation, Run};
 use super::site::Site;
+use crate::kept::is_marker;
 
 /// Sites that work at the same time: two for each of two cores, as a case mostly waits for disks.
 const SITES: usize = 4;
@@ -50,6 +51,7 @@ struct Results {
     rows: BTreeMap<Operation, Row>,
     refusals: BTreeMap<String, usize>,
     strays: Vec<String>,
+    markers: usize,
     sites: usize,
 }
 
@@ -79,7 +81,12 @@ impl Work {
         let mut results = self.results.lock().unwrap();
         results.sites += 1;
         match ended {
-            Ok(strays) => results.strays.extend(strays),
+            Ok(left) => {
+                let (markers, strays): (Vec<_>, Vec<_>) =
+                    left.into_iter().partition(|name| is_marker(name));
+                results.markers += markers.len();
+                results.strays.extend(strays);
+            }
             Err(error) => results.strays.push(error),
         }
     }
@@ -247,8 +254,9 @@ fn say(text: &str) {
 }
 
 impl Results {
-    /// Everything on the arrays but the one documented kind: what a create that was cut off made,
-    /// empty and called so.
+    /// Everything on the arrays but the documented kinds: what a create that was cut off made,
+    /// empty and called so; and markers, which stay when their volume is removed and are swept once
+    /// they are old.
     fn leftovers(&self) -> Vec<&String> {
         let strange = |name: &&String| !name.starts_with("it-fl-new-");
         self.strays.iter().filter(strange).collect()
@@ -287,7 +295,8 @@ impl Results {
         writeln!(text, "{:28} {passages:8} {cases:6} {failed:7}", "all").unwrap();
         writeln!(
             text,
-            "{points} points by name; {failed} failures, {left} leftovers, {strays} empty tentative volumes (fl-new); {} sites, {:.0} s",
+            "{points} points by name; {failed} failures, {left} leftovers, {strays} empty tentative volumes (fl-new), {} markers (fl-claim); {} sites, {:.0} s",
+            self.markers,
             self.sites,
             took.as_secs_f64()
         )

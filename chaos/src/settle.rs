@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage_core::{ErrorKind, VolumeName, VolumeState};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::node::Process;
 use crate::operations::{Orchestrator, join_fleet, names};
@@ -18,6 +18,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// How often a call is repeated that meets what another node does.
 const TRIES: usize = 5;
+
+/// No call may last longer than this: many times its deadline.
+const ENDS_WITHIN: Duration = Duration::from_secs(3600);
 
 /// How long sweepers get, and how often it is looked whether they are done.
 const SWEEP_LOOKS: usize = 12;
@@ -34,7 +37,16 @@ pub(crate) async fn settle(orchestrator: &mut Orchestrator) {
         trouble.apart.clear();
     }
     world.say("everything works again");
-    while orchestrator.tasks.join_next().await.is_some() {}
+    loop {
+        match timeout(ENDS_WITHIN, orchestrator.tasks.join_next()).await {
+            Ok(Some(_)) => {}
+            Ok(None) => break,
+            Err(_elapsed) => {
+                world.violation("a call has not ended long after everything works again");
+                return;
+            }
+        }
+    }
     let all: Vec<usize> = (0..world.members()).collect();
     for node in &mut orchestrator.nodes {
         let whole = node.config.len() == all.len();

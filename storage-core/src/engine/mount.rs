@@ -476,14 +476,14 @@ impl Shared {
     /// What was written down of this volume has come to its end, unless a request of an earlier
     /// publish may yet be executed: then it is kept, and looked at again. Also where the volume is
     /// attached by now: the request may come when it is not any more.
-    async fn settled(&self, volume: &VolumeId) {
+    pub(crate) async fn settled(&self, volume: &VolumeId) {
         if self.doubts.is_over(volume) {
             self.settled_for_good(volume).await;
         }
     }
 
     /// Nothing is in doubt about this volume any more.
-    pub(crate) async fn settled_for_good(&self, volume: &VolumeId) {
+    async fn settled_for_good(&self, volume: &VolumeId) {
         self.doubts.settle(volume);
         if let Err(error) = self.attacher.settle(volume).await {
             tracing::warn!(%volume, error = %error.chain(), "a settled intention stays on record; it is looked at again after the next start");

@@ -152,8 +152,9 @@ pub(crate) async fn remove(shared: Arc<Shared>, name: VolumeName) -> Result<Outc
         crash_points::point!("delete.located");
         let deleted = located.member.backend.delete(request).await?;
         crash_points::point!("delete.deleted");
-        // Nobody can be connected to it any more.
-        shared.settled_for_good(&located.volume.id).await;
+        // Nobody can be connected to it any more. A publish that is still under way may meet a
+        // volume that is made anew under the name: that doubt stays.
+        shared.settled(&located.volume.id).await;
         shared.known.forget(&name, &located.volume.id);
         if deleted.is_done() {
             return Ok(deleted);

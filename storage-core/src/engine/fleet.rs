@@ -379,6 +379,10 @@ impl Member {
         {
             return answer.clone().map_err(|error| error.duplicate());
         }
+        self.read_telemetry(&mut cached).await
+    }
+
+    async fn read_telemetry(&self, cached: &mut Option<Reading>) -> Result<Telemetry> {
         let answer = self.backend.telemetry().await.map_err(Arc::new);
         *cached = Some((Instant::now(), answer.clone()));
         if let Ok(told) = &answer {
@@ -401,7 +405,12 @@ impl Member {
         if let Some(identity) = self.identity() {
             return Ok(identity);
         }
-        let told = self.telemetry().await?;
+        let mut cached = self.telemetry.lock().await;
+        // A failure that is remembered says nothing of an array that has come back.
+        let told = match cached.as_ref() {
+            Some((read, Ok(told))) if read.elapsed() < TELEMETRY_AGE_MAX => told.clone(),
+            _ => self.read_telemetry(&mut cached).await?,
+        };
         Ok(Identity {
             array: told.array,
             name: told.array_name,

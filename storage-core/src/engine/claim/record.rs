@@ -181,7 +181,7 @@ pub(super) async fn census(books: &Books) -> Vec<Counted> {
         let member = Arc::clone(member);
         asked.spawn(async move {
             let answer = bounded(limit, async {
-                member.telemetry().await?;
+                member.identify().await?;
                 claims(&member)?.fleet_record().await
             });
             (index, answer.await)

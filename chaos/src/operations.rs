@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage_core::{
-    Membership, MembershipStep, MountVolume, Namespace, OptionDefaults, Outcome, Result,
-    SeededChance, Size, Volume, VolumeName, VolumeOptions, VolumeState,
+    Error, ErrorKind, Membership, MembershipStep, MountVolume, Namespace, OptionDefaults, Outcome,
+    Result, SeededChance, Size, Volume, VolumeName, VolumeOptions, VolumeState,
 };
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::node::{Node, Process, backends};
 use crate::run::Plan;
@@ -53,7 +53,14 @@ pub(crate) async fn join_fleet(world: &Arc<World>) -> Option<String> {
     );
     world.say(&format!("{last} is to join the fleet"));
     let progress = |step: MembershipStep| world.say(&format!("{step:?}"));
-    let joined = membership.add(&last, &progress).await;
+    // The operator may be killed on the way, and then never ends.
+    let joined = timeout(OPERATOR_WAITS, membership.add(&last, &progress)).await;
+    let joined = joined.unwrap_or_else(|_elapsed| {
+        Err(Error::new(
+            ErrorKind::Timeout,
+            "the operator waits no longer",
+        ))
+    });
     let answer = text(&joined);
     world.say(&format!("{last} joins: {answer}"));
     if joined.is_ok() && !life.is_over() {
@@ -62,6 +69,9 @@ pub(crate) async fn join_fleet(world: &Arc<World>) -> Option<String> {
     }
     Some(answer)
 }
+
+/// How long the operator waits for a change of the fleet: several times what one takes.
+const OPERATOR_WAITS: Duration = Duration::from_secs(900);
 
 /// The number of the machine that changes the fleet.
 const OPERATOR: usize = 99;
@@ -273,8 +283,7 @@ impl Orchestrator {
         self.spawn(format!("remove {name}"), process, async move {
             let deadline = Instant::now() + SHORT;
             let done = doing.engine.remove(name.clone(), deadline).await;
-            let timeout =
-                |error: &storage_core::Error| error.kind() == storage_core::ErrorKind::Timeout;
+            let timeout = |error: &Error| error.kind() == ErrorKind::Timeout;
             let ended = !done.as_ref().is_err_and(timeout) && !doing.life.is_over();
             world.remove_ends(&name, ended);
             text(&done)

@@ -335,8 +335,8 @@ async fn wait_released(watch: &Watch) -> Result<()> {
     watch.assert_none(SOON).await
 }
 
-/// The names of our volumes on an array: what carries the namespace and is large enough to hold
-/// data. A removed volume is destroyed under another name, so that its own is free at once.
+/// The names of our volumes on an array: what carries the namespace and is no claim's vote. A removed
+/// volume is destroyed under another name, so that its own is free at once.
 async fn volumes(array: &SimulatedArray, destroyed: bool) -> Result<Vec<String>> {
     let rest = ArrayRest::login(&array.address, &array.token).await?;
     let items = rest
@@ -344,8 +344,9 @@ async fn volumes(array: &SimulatedArray, destroyed: bool) -> Result<Vec<String>>
         .await?;
     let ours = items.iter().filter_map(|item| {
         let name = item.get("name")?.as_str()?;
-        let large = item.get("provisioned")?.as_u64()? >= 1_000_000_000;
-        (large && name.starts_with(&format!("{NAMESPACE}-"))).then(|| name.to_owned())
+        let is_ours = name.starts_with(&format!("{NAMESPACE}-"));
+        let is_vote = name.starts_with(&format!("{NAMESPACE}-fl-claim-"));
+        (is_ours && !is_vote).then(|| name.to_owned())
     });
     Ok(ours.collect())
 }

@@ -1,9 +1,10 @@
 //! Mount IDs that were in use on this host and are not any more: one small file a volume.
 //!
-//! Docker keeps a container's mount ID, and sends it again when the container is started again, by
-//! hand or by its restart policy, and for a copy into or out of it. By then another host may
-//! rightly have the volume, so such a Mount shuts nobody out. An ID is noted before its count
-//! goes; while it is counted, it is known by that.
+//! Docker (20.10) keeps the mount ID of a container that did not end: it sends it again for a copy
+//! into or out of one that runs, and for what comes back after the daemon was killed. By then
+//! another host may rightly have the volume, so such a Mount shuts nobody out. A container that
+//! ended gets a new ID at its next start. An ID is noted before its count goes; while it is
+//! counted, it is known by that.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};

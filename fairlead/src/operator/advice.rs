@@ -54,7 +54,7 @@ fn of_one(volume: &Volume, connection: &Connection, here: &Here) -> String {
         .as_deref()
         .unwrap_or("a host without a name");
     if here.is_mine(connection) {
-        return "this host has it: a mount here goes on with it, one elsewhere is refused"
+        return "this host has it: a mount here goes on with it, a container that is new on another host takes it over, unless that is turned off"
             .to_owned();
     }
     let take_away = if connection.is_recorded() {

@@ -1,7 +1,7 @@
 //! `fairlead volume trash recover`: a removed volume becomes a volume again.
 //!
 //! One name, one volume: a removed one comes back under a name that no array of the fleet has, and
-//! one that does not answer may have it. The name is held by the fleet's votes before it is given, and
+//! one that does not answer may have it. So the name is held by the fleet's votes before it is given, and
 //! once more before anybody is told ([`super::name_votes`]): a create at the same moment is told of
 //! this volume, or this command is refused.
 

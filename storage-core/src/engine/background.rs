@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::attach::{Attachment, AttachmentState};
+use crate::engine::Shared;
 use crate::engine::callers::{Abandoned, Waiting};
-use crate::engine::mount::tell_released;
 use crate::engine::operations::{Call, Operations};
-use crate::engine::{Shared, mount};
+use crate::engine::release::{self, tell_released};
 use crate::error::Result;
 use crate::name::VolumeName;
 
@@ -107,7 +107,7 @@ async fn undo_if_unwanted(shared: Arc<Shared>, name: VolumeName) -> Result<Aband
     let abandoned = shared.callers.abandoned(&name);
     if abandoned == Abandoned::Undo {
         tracing::warn!(volume = %name, "nobody asked again for this mount, undoing it");
-        mount::unmount(shared, name).await?;
+        release::unmount(shared, name).await?;
     }
     Ok(abandoned)
 }
@@ -206,6 +206,7 @@ pub(crate) async fn heal(
         match healed {
             Ok(released) => {
                 for attachment in released {
+                    shared.shut_out.note(&attachment.name);
                     tell_released(&shared, &attachment);
                     tell_fenced(&shared, &attachment).await;
                     let name = attachment.name.clone();

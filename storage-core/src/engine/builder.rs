@@ -18,6 +18,7 @@ use crate::engine::fleet::Fleet;
 use crate::engine::inventory::Known;
 use crate::engine::operations::Operations;
 use crate::engine::rights::Rights;
+use crate::engine::shut_out::ShutOut;
 use crate::engine::{Engine, Shared};
 use crate::filesystem::Filesystem;
 use crate::placement::DefaultSelector;
@@ -127,6 +128,7 @@ impl EngineBuilder {
             settings: self.settings,
             releases: Notify::new(),
             doubts: Doubts::default(),
+            shut_out: ShutOut::default(),
             callers: Callers::default(),
             rights: Rights::default(),
             mounted: Mutex::new(HashMap::new()),

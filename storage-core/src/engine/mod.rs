@@ -18,7 +18,9 @@ mod mount;
 mod operations;
 mod order;
 mod provision;
+mod release;
 mod rights;
+mod shut_out;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -50,6 +52,7 @@ use crate::engine::fleet::{Fleet, Located};
 use crate::engine::inventory::Known;
 use crate::engine::operations::{Call, Operations};
 use crate::engine::rights::Rights;
+use crate::engine::shut_out::ShutOut;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fleet_record::FleetRecord;
 use crate::name::VolumeName;
@@ -80,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) releases: Notify,
     /// Connections that may exist without being used.
     pub(crate) doubts: Doubts,
+    /// Volumes that are not taken back for a while.
+    pub(crate) shut_out: ShutOut,
     /// Who waits for mounts, and who was told of one.
     pub(crate) callers: Callers,
     /// Who may shut another host out.
@@ -319,7 +324,7 @@ impl Engine {
     /// # Errors
     /// `Busy` or `FailedPrecondition` when something still uses it, named; nothing is forced.
     pub async fn unmount(&self, name: VolumeName, deadline: Instant) -> Result<()> {
-        let work = mount::unmount(Arc::clone(&self.shared), name.clone());
+        let work = release::unmount(Arc::clone(&self.shared), name.clone());
         self.operations
             .run(Call::new(&name, "unmount", deadline), work)
             .await

@@ -1,8 +1,8 @@
 //! Holding the trace of a real run (`docs/protocols/trace.md`) against the claim's rules.
 //!
-//! Checked are *the steps of each node*, which follow from what it was told ([`node`]); *the votes*:
+//! Checked are *the steps of each node*, which follow from what it was told (`node`); *the votes*:
 //! one that is seen was asked for, and one that a node saw goes only after somebody asked for that
-//! ([`votes`]); and what callers were told: one volume a name. It accepts every trace of a right
+//! (`votes`); and what callers were told: one volume a name. It accepts every trace of a right
 //! run within one epoch, also with requests that come late, and not only those: what a trace does
 //! not tell (a request that the client repeated by itself, an administrator) is not guessed.
 

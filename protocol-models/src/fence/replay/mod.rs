@@ -1,9 +1,9 @@
 //! Holding the trace of a real run (`docs/protocols/trace.md`) against the fence's rules.
 //!
 //! Two things are checked. *The steps of each host*: what it may do follows from what it was told
-//! before ([`publisher`]). *The array's answers*: who was seen connected must have been possible at
+//! before (`publisher`). *The array's answers*: who was seen connected must have been possible at
 //! some moment between the reader's previous step and its answer, given all requests and when they
-//! could have been executed ([`connections`]). A second grant beside one that stands shows as one
+//! could have been executed (`connections`). A second grant beside one that stands shows as one
 //! or the other.
 //!
 //! It accepts every trace of a right run, also with requests that come late, and not only those:

@@ -62,11 +62,46 @@ async fn a_host_that_was_shut_out_does_not_take_it_back() {
     assert!(error.to_string().contains("nobody was shut out"), "{error}");
     assert!(mounted(&two).await && !mounted(&one).await);
     refused(one.engine.mount(by_right(), soon()).await);
-    // Nothing is on record any more once its array knows.
+    // Nothing is on record any more once its array knows: a restart policy asks again all the same.
     one.engine.unmount(name("v"), soon()).await.unwrap();
     assert!(one.engine.attachments().await.unwrap().is_empty());
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        refused(one.engine.mount(by_right(), soon()).await);
+    }
+    assert!(mounted(&two).await);
+    // Nobody has asked here for long: who comes now was placed here.
+    tokio::time::sleep(Duration::from_secs(601)).await;
     one.engine.mount(by_right(), soon()).await.unwrap();
     assert!(mounted(&one).await && !mounted(&two).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_was_shut_out_has_the_volume_again_once_it_is_free() {
+    let (_arrays, one, two) = held().await;
+    two.engine.mount(by_right(), soon()).await.unwrap();
+    refused(one.engine.mount(by_right(), soon()).await);
+    two.engine.unmount(name("v"), soon()).await.unwrap();
+    one.engine.mount(by_right(), soon()).await.unwrap();
+    assert!(mounted(&one).await);
+    // And is a host like others then.
+    one.engine.unmount(name("v"), soon()).await.unwrap();
+    two.engine.mount(by_right(), soon()).await.unwrap();
+    one.engine.mount(by_right(), soon()).await.unwrap();
+    assert!(mounted(&one).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hosts_whose_restart_policies_never_rest_do_not_take_the_volume_from_each_other() {
+    let (_arrays, one, two) = held().await;
+    two.engine.mount(by_right(), soon()).await.unwrap();
+    // The container ends with its errors before anybody looked; its policy starts it again.
+    one.engine.unmount(name("v"), soon()).await.unwrap();
+    for _ in 0..30 {
+        refused(one.engine.mount(by_right(), soon()).await);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    assert!(mounted(&two).await);
 }
 
 #[tokio::test(start_paused = true)]

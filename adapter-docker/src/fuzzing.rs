@@ -78,6 +78,7 @@ fn told(refused: &storage_core::Error) {
 pub fn state(data: &[u8]) {
     state::fuzz_counts(data);
     state::fuzz_names(data);
+    state::fuzz_used(data);
     state::fuzz_mounts(data);
     swarm::fuzz(data);
 }
@@ -87,7 +88,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    const TOKENS: &str = r#"([{}\[\],:"]|"Name":|"ID":|"Opts":|"size"|"v"|"\\u00e9"|null|1|\{"format":1,"volume":"v","mounts":|"x":\{"mounts":1,"carried":0\}| |\n|/VolumeDriver\.Get|--data-root|\\040|é){0,40}"#;
+    const TOKENS: &str = r#"([{}\[\],:"]|"Name":|"ID":|"Opts":|"size"|"v"|"\\u00e9"|null|1|\{"format":1,"volume":"v","mounts":|"ids":\["x"|"x":\{"mounts":1,"carried":0\}| |\n|/VolumeDriver\.Get|--data-root|\\040|é){0,40}"#;
 
     proptest! {
         #[test]

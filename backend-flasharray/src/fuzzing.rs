@@ -4,9 +4,13 @@
 use serde::de::DeserializeOwned;
 use storage_core::{Error, Namespace};
 
-use crate::api::{Envelope, Tag, WireConnection, WireHost, WirePort, WireVolume};
+use crate::api::{
+    Envelope, NewTag, Reference, Tag, WireConnection, WireHost, WirePort, WireVolume,
+};
 #[cfg(feature = "fuzzing")]
 use crate::error;
+use crate::fence_tag;
+use crate::fleet_tags;
 use crate::record::Record;
 use crate::session;
 
@@ -31,7 +35,7 @@ pub fn answers(data: &[u8]) {
     session::fuzz(data);
 }
 
-/// The tags of a volume: what is believed is whole.
+/// The tags of a volume, of a fleet record, of a fence: what is believed is whole.
 pub fn records(data: &[u8]) {
     let Ok(Envelope { items: tags, .. }) = serde_json::from_slice::<Envelope<Tag>>(data) else {
         return;
@@ -45,6 +49,35 @@ pub fn records(data: &[u8]) {
         }
         Err(error) => told(&error),
     }
+    match fleet_tags::read(&tags) {
+        Ok(fleet) => {
+            if let Ok(written) = fleet_tags::write(&fleet) {
+                let again = fleet_tags::read(&on_volume(written)).ok();
+                assert_eq!(again, Some(fleet), "written and read again");
+            }
+        }
+        Err(error) => told(&error),
+    }
+    match fence_tag::read_fence(&tags) {
+        Ok(Some(fence)) => {
+            let tags = on_volume(vec![fence_tag::fence_tag(&fence)]);
+            let again = fence_tag::read_fence(&tags).ok().flatten();
+            let at = again.map(|again| (again.new_host, again.at_ms));
+            assert_eq!(at, Some((fence.new_host, fence.at_ms)));
+        }
+        Ok(None) => {}
+        Err(error) => told(&error),
+    }
+}
+
+fn on_volume(tags: Vec<NewTag>) -> Vec<Tag> {
+    let tag = |tag: NewTag| Tag {
+        key: tag.key,
+        value: tag.value,
+        namespace: tag.namespace.to_owned(),
+        resource: Reference::default(),
+    };
+    tags.into_iter().map(tag).collect()
 }
 
 /// A refusal: a status, and a body in the vendor's form or not. Answers are made with the same
@@ -91,6 +124,8 @@ mod tests {
             grant in "(ext4|xfs|x)? ?[0-9a-f-]{0,36}",
             filesystem in r#"(\{"kind":"(xfs|ext4)","create_options":\[("-F")?\],"mount_options":\[\]\}|\{|x)"#,
             holder in "[0-9a-f -]{0,40}",
+            fleet in r#"(\{"epoch":[0-9]{1,2},"nonce":1,"phase":"(open|x)","members":\[\],"claim_arrays":\[[0-9]?\],"next_number":1,"namespaces":\[\]\}|\{|\PC{0,8})"#,
+            fence in r#"(\{"format":[0-9]{1,9},"old":\["\PC{0,4}"\],"new":(null|"h"),"reason":"(mount|operator|x)","evidence":"","ms":1,"at":[0-9]{1,19}\}|\{|x)"#,
         ) {
             let tag = |key: &str, value: &str| serde_json::json!({"key": key, "value": value, "namespace": "fairlead"});
             let tags = [
@@ -99,6 +134,9 @@ mod tests {
                 tag("format-grant", &grant),
                 tag("filesystem", &filesystem),
                 tag("holder", &holder),
+                tag("fleet", "1 1"),
+                tag("fleet-00", &fleet),
+                tag("fence", &fence),
             ];
             super::records(serde_json::json!({"items": tags}).to_string().as_bytes());
         }

@@ -21,3 +21,5 @@ pub(crate) use mounts::{MountId, Mounts, Released};
 pub(crate) use names::fuzz_names;
 pub(crate) use names::{NameCache, Remembered};
 pub(crate) use used::UsedIds;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use used::fuzz_used;

@@ -120,13 +120,26 @@ fn read(path: &Path) -> io::Result<Vec<MountId>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let record: Record = serde_json::from_slice(&bytes)
+    understand(&bytes)
+}
+
+fn understand(bytes: &[u8]) -> io::Result<Vec<MountId>> {
+    let record: Record = serde_json::from_slice(bytes)
         .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
     if record.format != FORMAT {
         let why = format!("it has format {}, and {FORMAT} is known", record.format);
         return Err(io::Error::new(ErrorKind::InvalidData, why));
     }
     Ok(record.ids)
+}
+
+/// What cannot be understood is told as that, so that every ID counts as used.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_used(data: &[u8]) {
+    match understand(data) {
+        Ok(ids) => assert!(ids.len() <= data.len()),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidData),
+    }
 }
 
 #[cfg(test)]

@@ -491,6 +491,59 @@ async fn an_operator_takes_the_volume_from_the_host_that_is_named() {
     assert!(node.give(&volume, 2).await.unwrap().is_done());
 }
 
+const RELEASE_CALLS: [(&str, &str, u64); 4] = [
+    ("GET", "connections", 0),
+    ("DELETE", "connections", 0),
+    ("GET", "connections", 1),
+    ("PUT", "volumes/tags/batch", 0),
+];
+
+#[tokio::test]
+async fn a_call_of_a_release_that_is_lost_once_costs_nothing() {
+    for (method, path, skip) in RELEASE_CALLS {
+        for action in [
+            FaultAction::ResetBefore,
+            FaultAction::ResetAfter,
+            FaultAction::Busy,
+        ] {
+            let what = format!("{method} {path} {skip} {action:?}");
+            let (rig, node, volume) = held().await;
+            let mut rule = FaultRule::once(method, path, action);
+            rule.skip = skip;
+            rig.array.add_rule(rule);
+            let released = node.release(&volume, &object(1)).await.expect(&what);
+            assert!(released.is_done(), "{what}");
+            assert!(connected(&rig.array).is_empty(), "{what}");
+            let fence = node.last_fence_of(&volume).await.expect(&what);
+            assert_eq!(fence.reason, FenceReason::Operator, "{what}");
+        }
+    }
+}
+
+/// The operator's machine dies there, say.
+#[tokio::test]
+async fn a_release_that_was_cut_off_is_made_again_or_was_done() {
+    for (method, path, skip) in RELEASE_CALLS {
+        let what = format!("{method} {path} {skip}");
+        let (rig, node, volume) = held().await;
+        let message = "not now".to_owned();
+        let mut rule = FaultRule::once(method, path, FaultAction::Refuse { message });
+        rule.skip = skip;
+        rig.array.add_rule(rule);
+        let cut_off = node.release(&volume, &object(1)).await;
+        assert!(cut_off.is_err(), "{what}: {cut_off:?}");
+        let again = rig.node().release(&volume, &object(1)).await;
+        // Once the access is gone, there is nothing to take away any more.
+        let done = again.as_ref().map_err(storage_core::Error::kind);
+        assert!(
+            matches!(done, Ok(_) | Err(ErrorKind::NotFound)),
+            "{what}: {again:?}"
+        );
+        assert!(connected(&rig.array).is_empty(), "{what}");
+        assert!(node.give(&volume, 2).await.unwrap().is_done(), "{what}");
+    }
+}
+
 #[tokio::test]
 async fn an_operator_takes_it_from_nobody_else() {
     let (rig, node, volume) = held().await;

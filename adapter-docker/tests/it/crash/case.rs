@@ -107,9 +107,18 @@ pub(super) async fn record(
         passed.retain(|one| !one.point.ends_with(" names"));
     }
     let after = operation.after();
+    shut_out(site, operation, run).await?;
     site.check(run, &after).await?;
     site.finish(run, &after).await?;
     Ok(passed)
+}
+
+/// What is left to do on the other host once the volume was taken from it.
+async fn shut_out(site: &Site, operation: Operation, run: Run<'_>) -> Result<(), String> {
+    match operation {
+        Operation::TakeOver => site.let_go(run).await,
+        _ => Ok(()),
+    }
 }
 
 async fn stopped_for_start(site: &mut Site, operation: Operation) -> Result<(), String> {
@@ -139,6 +148,7 @@ pub(super) async fn run(site: &mut Site, case: &Case, run: Run<'_>) -> Result<Co
     }
     if !died {
         as_expected(operation, cut_off)?;
+        shut_out(site, operation, run).await?;
         site.finish(run, &operation.after()).await?;
         return Err(Failed::NotReached);
     }
@@ -164,6 +174,7 @@ pub(super) async fn run(site: &mut Site, case: &Case, run: Run<'_>) -> Result<Co
         again(site, operation, run, &mut converged.refusals).await?;
     }
     let after = operation.after();
+    shut_out(site, operation, run).await?;
     site.check(run, &after).await?;
     if case.late {
         site.late_has_come(late).await?;

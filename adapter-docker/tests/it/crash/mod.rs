@@ -23,8 +23,33 @@ async fn every_operation_survives_a_crash_at_every_step() {
         filesystem: "ext4",
         next: Next::Same,
         late: false,
+        preempt: false,
     })
     .await;
+}
+
+/// What a node takes from others: an administrator's object, and a volume that another host has,
+/// whose writes fail from then on.
+fn takings(next: Next) -> Sweep {
+    Sweep {
+        operations: vec![Operation::Import, Operation::TakeOver],
+        filesystem: "ext4",
+        next,
+        late: false,
+        preempt: true,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_and_mounts_that_shut_a_host_out_survive_one() {
+    sweep::run(takings(Next::Same)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_and_mounts_that_shut_a_host_out_survive_two() {
+    if lab::environment::long_or_skipped() {
+        sweep::run(takings(Next::Twice)).await;
+    }
 }
 
 /// The second node is a plugin with a host name, a state folder and so a LUN folder of its own.
@@ -38,6 +63,7 @@ async fn another_node_goes_on_where_the_first_one_died() {
         filesystem: "ext4",
         next: Next::Other,
         late: false,
+        preempt: false,
     })
     .await;
 }
@@ -58,6 +84,7 @@ async fn xfs_survives_them_too() {
         filesystem: "xfs",
         next: Next::Same,
         late: false,
+        preempt: false,
     })
     .await;
 }
@@ -74,6 +101,7 @@ async fn requests_that_are_executed_late_change_nothing() {
             filesystem: "ext4",
             next,
             late: true,
+            preempt: false,
         })
         .await;
     }
@@ -95,6 +123,7 @@ async fn what_nobody_asks_for_again_is_given_back() {
         filesystem: "ext4",
         next: Next::Nobody,
         late: false,
+        preempt: false,
     })
     .await;
 }
@@ -110,6 +139,7 @@ async fn a_second_crash_changes_nothing() {
         filesystem: "ext4",
         next: Next::Twice,
         late: false,
+        preempt: false,
     })
     .await;
 }

@@ -36,14 +36,14 @@ pub(super) struct Passage {
 }
 
 impl Points {
-    /// Has a plugin, which is to be started, keep to this folder.
+    /// Has a plugin, which is to be started, keep to this folder. It takes nothing from other
+    /// hosts: what a crash leaves has to be given back, and a fence would hide that it is not.
     pub(super) fn arm(folder: PathBuf, program: &Path, options: &mut PluginOptions) -> Self {
         std::fs::create_dir_all(&folder).unwrap();
         let text = folder.to_str().unwrap().to_owned();
         options.program = Some(program.to_owned());
         options.environment = vec![
             ("FAIRLEAD_CRASH_POINTS".to_owned(), text),
-            // What a crash leaves has to be given back, not taken: a fence would hide that it is not.
             (PREEMPT.to_owned(), "false".to_owned()),
         ];
         Self { folder, orders: 0 }
@@ -96,13 +96,22 @@ impl Points {
 }
 
 impl Node {
-    pub(super) async fn start(folder: &Path, host: &'static str, armed: &Path) -> Self {
+    pub(super) async fn start(
+        folder: &Path,
+        host: &'static str,
+        armed: &Path,
+        preempts: bool,
+    ) -> Self {
         let own = folder.join(host);
         let mut options = PluginOptions::new(folder.join("pure.json"), &own);
         options.socket = Some(own.join("plugin.sock"));
         options.host = Some(host.to_owned());
         options.arguments = vec!["--log-level".to_owned(), "debug".to_owned()];
         let points = Points::arm(own.join("points"), armed, &mut options);
+        if preempts {
+            // As by default.
+            options.environment.retain(|(key, _)| key != PREEMPT);
+        }
         let plugin = Plugin::start(options).await.unwrap();
         Self {
             plugin,

@@ -24,9 +24,14 @@ pub(super) enum Operation {
     Get,
     List,
     Start,
+    /// A create with `import_from_src`.
+    Import,
+    /// A mount of what another host has mounted.
+    TakeOver,
 }
 
 impl Operation {
+    /// Those that need no second host, and nothing that an administrator made.
     const ALL: [Self; 16] = [
         Self::Create,
         Self::CreateAgain,
@@ -46,7 +51,7 @@ impl Operation {
         Self::Start,
     ];
 
-    /// Every operation but these. The first mount of a copy is special with XFS alone, which gives
+    /// Every operation of one host but these. The first mount of a copy is special with XFS alone, which gives
     /// it a UUID of its own.
     pub(super) fn all_but(without: &[Self]) -> Vec<Self> {
         let mut operations = Self::ALL.to_vec();
@@ -73,6 +78,8 @@ impl Operation {
             Self::Get => "get",
             Self::List => "list",
             Self::Start => "start of the plugin",
+            Self::Import => "import",
+            Self::TakeOver => "mount, taken from another",
         }
     }
 
@@ -82,6 +89,8 @@ impl Operation {
             Self::Create => (There::No, false, &[]),
             Self::Copy => (There::Source, true, &[]),
             Self::MountCopy => (There::Copy, true, &[]),
+            Self::Import => (There::Foreign, true, &[]),
+            Self::TakeOver => (There::Elsewhere, true, &[]),
             Self::CreateAgain | Self::MountNew | Self::Get | Self::List => {
                 (There::Live, false, &[])
             }
@@ -107,6 +116,7 @@ impl Operation {
             | Self::MountExisting
             | Self::MountTrash
             | Self::MountCopy
+            | Self::TakeOver
             | Self::UnmountOne => &["a"],
             Self::MountSecond => &["a", "b"],
             Self::UnmountLast => &[],
@@ -121,7 +131,7 @@ impl Operation {
 
     fn after_without_mount(self, before: Facts) -> Facts {
         match self {
-            Self::Create | Self::Copy => Facts {
+            Self::Create | Self::Copy | Self::Import => Facts {
                 there: There::Live,
                 ..before
             },
@@ -151,9 +161,12 @@ impl Operation {
                 ("Create", creation(name, run.filesystem))
             }
             Self::Copy => ("Create", copying(name)),
-            Self::MountNew | Self::MountExisting | Self::MountTrash | Self::MountCopy => {
-                ("Mount", mounted("a"))
-            }
+            Self::Import => ("Create", importing(name)),
+            Self::MountNew
+            | Self::MountExisting
+            | Self::MountTrash
+            | Self::MountCopy
+            | Self::TakeOver => ("Mount", mounted("a")),
             Self::MountSecond => ("Mount", mounted("b")),
             Self::UnmountOne => ("Unmount", mounted("b")),
             Self::UnmountLast => ("Unmount", mounted("a")),
@@ -193,6 +206,16 @@ pub(super) fn copying(name: &str) -> Value {
     json!({"Name": name, "Opts": opts})
 }
 
+/// The create that imports this run's foreign object.
+fn importing(name: &str) -> Value {
+    json!({"Name": name, "Opts": {"import_from_src": foreign_of(name), "fstype": "ext4"}})
+}
+
+/// What an administrator called what is imported.
+pub(super) fn foreign_of(name: &str) -> String {
+    format!("theirs-{name}")
+}
+
 /// What a copy is made of.
 pub(super) fn source_of(name: &str) -> String {
     format!("source{name}")
@@ -212,6 +235,10 @@ pub(super) enum There {
     Source,
     /// As a copy.
     Copy,
+    /// Only as an object that an administrator made.
+    Foreign,
+    /// Mounted on the other host.
+    Elsewhere,
 }
 
 /// What has to be so.
@@ -234,18 +261,22 @@ impl Operation {
                 | Self::MountSecond
                 | Self::MountTrash
                 | Self::MountCopy
+                | Self::TakeOver
         )
     }
 
     /// The file that is written a moment after its answer, and how often it was by then.
     pub(super) const fn written_later(self) -> Option<(&'static str, usize)> {
         match self {
-            Self::Create | Self::Copy | Self::Remove | Self::RemoveAgain => Some(("names", 1)),
+            Self::Create | Self::Copy | Self::Import | Self::Remove | Self::RemoveAgain => {
+                Some(("names", 1))
+            }
             Self::MountNew
             | Self::MountExisting
             | Self::MountSecond
             | Self::MountTrash
-            | Self::MountCopy => Some(("counts", 2)),
+            | Self::MountCopy
+            | Self::TakeOver => Some(("counts", 2)),
             _ => None,
         }
     }
@@ -258,6 +289,7 @@ impl Operation {
                 ("Create", creation(name, run.filesystem))
             }
             Self::Copy => ("Create", copying(name)),
+            Self::Import => ("Create", importing(name)),
             Self::Remove | Self::RemoveAgain => ("Remove", json!({"Name": name})),
             _ => ("Mount", json!({"Name": name, "ID": "other"})),
         }

@@ -2,11 +2,13 @@
 //! to be so after it, on the array, on the hosts and in the plugin's books.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use std::time::Duration;
 
 use array_sim::{Array, ArrayConfig, FaultAction, FaultKind, FaultRule, Simulator};
+use lab::array_rest::ArrayRest;
 use lab::leftovers::{loop_devices, sweep};
 use lab::mounts::mounts_under;
 use lab::simulator::write_config;
@@ -15,13 +17,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::node::{HOSTS, Node, PATIENCE, Passage};
-use super::operation::{Facts, IOPS_LIMIT, Run, There, copying, creation, source_of};
+use super::operation::{Facts, IOPS_LIMIT, Run, There, copying, creation, foreign_of, source_of};
 use crate::kept::is_fleet_record;
 use crate::world::entry;
 
 /// A volume that is mounted all the time: whatever happens to others, it must not notice.
 const BYSTANDER: &str = "bystander";
 const MARKER: &str = "marker";
+/// The mount ID on the host that a volume is taken from.
+const OLD: &str = "old";
 
 pub(super) struct Site {
     pub(super) nodes: Vec<Node>,
@@ -31,8 +35,8 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// A site with one or two hosts.
-    pub(super) async fn start(armed: &Path, hosts: usize) -> Self {
+    /// A site with one or two hosts, which may take volumes from each other.
+    pub(super) async fn start(armed: &Path, hosts: usize, preempt: bool) -> Self {
         let folder = tempfile::Builder::new().prefix("fl").tempdir().unwrap();
         let simulator = Simulator::builder()
             .array(ArrayConfig::new("a1"))
@@ -45,7 +49,7 @@ impl Site {
         write_config(&folder.path().join("pure.json"), "it", &entries).unwrap();
         let mut nodes = Vec::new();
         for host in &HOSTS[..hosts] {
-            nodes.push(Node::start(folder.path(), host, armed).await);
+            nodes.push(Node::start(folder.path(), host, armed, preempt).await);
         }
         let mut site = Self {
             nodes,
@@ -93,6 +97,16 @@ impl Site {
         if matches!(facts.there, There::Source | There::Copy) {
             return node.settled(&known).await;
         }
+        if facts.there == There::Foreign {
+            self.make_foreign(run).await?;
+            return node.settled(&known).await;
+        }
+        if facts.there == There::Elsewhere {
+            node.must("Create", &creation(name, run.filesystem)).await?;
+            write_marker(&self.nodes[1].mount(name, OLD).await?, name);
+            known.push(name);
+            return node.settled(&known).await;
+        }
         if facts.there != There::No {
             node.must("Create", &creation(name, run.filesystem)).await?;
             known.push(name);
@@ -123,6 +137,44 @@ impl Site {
             }
         }
         node.settled(&known).await
+    }
+
+    /// An administrator's object with a file system: the array's copy of a volume of ours, which
+    /// goes again.
+    async fn make_foreign(&self, run: Run<'_>) -> Result<(), String> {
+        let node = &self.nodes[0];
+        let source = source_of(run.volume);
+        node.must("Create", &creation(&source, run.filesystem))
+            .await?;
+        write_marker(&node.mount(&source, "a").await?, run.volume);
+        node.must("Unmount", &json!({"Name": source, "ID": "a"}))
+            .await?;
+        let array = self.array();
+        let address = array.address().to_string();
+        let object = foreign_of(run.volume);
+        let body =
+            json!({"source": {"name": format!("it-{source}")}, "qos": {"iops_limit": IOPS_LIMIT}});
+        let made = async {
+            let admin = ArrayRest::login(&address, array.api_token()).await?;
+            admin.make(&format!("volumes?names={object}"), &body).await
+        };
+        made.await.map_err(|error| format!("{error:#}"))?;
+        node.must("Remove", &json!({"Name": source})).await?;
+        Ok(())
+    }
+
+    /// The host that was shut out: its device is dead, its container ends.
+    pub(super) async fn let_go(&self, run: Run<'_>) -> Result<(), String> {
+        let node = &self.nodes[1];
+        let folder = folder_of(node, run.volume);
+        let written = std::fs::File::create(folder.join("late"))
+            .and_then(|mut file| file.write_all(b"late").and_then(|()| file.sync_all()));
+        if written.is_ok() {
+            return Err(format!("{} can still write", node.host));
+        }
+        node.must("Unmount", &json!({"Name": run.volume, "ID": OLD}))
+            .await
+            .map(drop)
     }
 
     /// The next request that this point is the answer of is executed so much later, and its
@@ -196,12 +248,16 @@ impl Site {
         });
         let found = (live.len(), trash.count());
         let wanted = match facts.there {
-            There::No | There::Source => (0, 0),
-            There::Live | There::Copy => (1, 0),
+            There::No | There::Source | There::Foreign => (0, 0),
+            There::Elsewhere | There::Live | There::Copy => (1, 0),
             There::Trash => (0, 1),
         };
         if found != wanted {
             problems.push(format!("(live, trash): {found:?} and not {wanted:?}"));
+        }
+        let foreign = foreign_of(run.volume);
+        if alive().any(|volume| volume.name == foreign) {
+            problems.push(format!("{foreign} is still there under its old name"));
         }
         if live
             .iter()
@@ -417,7 +473,6 @@ fn counted(folder: &Path, volume: &str) -> Vec<String> {
 
 /// Writes a file and has it on disk.
 fn write_marker(mountpoint: &Path, text: &str) {
-    use std::io::Write as _;
     let mut file = std::fs::File::create(mountpoint.join(MARKER)).unwrap();
     file.write_all(text.as_bytes()).unwrap();
     file.sync_all().unwrap();

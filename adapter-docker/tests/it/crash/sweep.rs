@@ -35,6 +35,8 @@ pub(super) struct Sweep {
     pub(super) next: Next,
     /// Only requests that change something, each of them executed late.
     pub(super) late: bool,
+    /// On two hosts that take volumes from each other.
+    pub(super) preempt: bool,
 }
 
 #[derive(Debug, Default)]
@@ -71,9 +73,10 @@ impl Work {
     }
 
     async fn site(&self) -> Site {
-        let alone = matches!(self.sweep.next, Next::Same | Next::Twice);
+        let preempt = self.sweep.preempt;
+        let alone = matches!(self.sweep.next, Next::Same | Next::Twice) && !preempt;
         let hosts = if alone { 1 } else { 2 };
-        Site::start(&self.armed, hosts).await
+        Site::start(&self.armed, hosts, preempt).await
     }
 
     async fn end(&self, site: Site) {

@@ -132,9 +132,12 @@ pub(super) enum ArrayCommand {
     /// End an array's membership, once it has no volumes of the fleet.
     ///
     /// Take it out of every node's configuration afterwards. As with `add`, new names wait for about
-    /// two minutes. The array must answer; what is in its trash stays there.
-    #[command(after_help = "Example:\n  fairlead array remove array-3")]
-    Remove(ArrayChangeArguments),
+    /// two minutes. The array must answer; what is in its trash stays there. One that never will again
+    /// is given up with `--lost`.
+    #[command(
+        after_help = "Examples:\n  fairlead array remove array-3\n  fairlead array remove array-2 --lost"
+    )]
+    Remove(ArrayRemoveArguments),
 }
 
 /// What every command that asks arrays takes.
@@ -227,6 +230,19 @@ pub(super) struct ArrayChangeArguments {
     /// How to print the answer.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ArrayRemoveArguments {
+    #[command(flatten)]
+    pub(super) change: ArrayChangeArguments,
+    /// The array is broken for good, and its volumes with it: give it up.
+    ///
+    /// Named as `array ls` shows it (name or id). Nobody can look what it has, so the names of its
+    /// volumes are free from then on: make sure that it never comes back to this network. All
+    /// other arrays of the fleet must answer, and this one must not.
+    #[arg(long)]
+    pub(super) lost: bool,
 }
 
 #[derive(Debug, Args)]

@@ -65,7 +65,12 @@ pub fn run(
             changing::change(&arguments, Membering::Join, err)
         }
         Command::Array(ArrayCommand::Remove(arguments)) => {
-            changing::change(&arguments, Membering::Leave, err)
+            let what = if arguments.lost {
+                Membering::GiveUp
+            } else {
+                Membering::Leave
+            };
+            changing::change(&arguments.change, what, err)
         }
         Command::Connections(arguments) => asking::connections(&arguments),
     };

@@ -21,13 +21,15 @@ pub enum Membering {
     Join,
     /// It is none any more.
     Leave,
+    /// The same for one that never answers again.
+    GiveUp,
 }
 
 /// Changes the fleet that the arrays of `views` belong to. `namespace` is the configured one; the
 /// fleet may have more.
 ///
 /// # Errors
-/// As [`Membership::add`] and [`Membership::remove`].
+/// As [`Membership::add`], [`Membership::remove`] and [`Membership::give_up`].
 pub async fn change_fleet(
     views: Views<'_>,
     namespace: &Namespace,
@@ -38,7 +40,11 @@ pub async fn change_fleet(
     let mut opened = own.clone();
     let mut membership = Membership::new(own, "fairlead-array".to_owned(), Arc::new(SystemChance));
     let changed = async {
-        for other in &membership.record().await?.namespaces {
+        let record = match what {
+            Membering::GiveUp => membership.record_without(array).await?,
+            Membering::Join | Membering::Leave => membership.record().await?,
+        };
+        for other in &record.namespaces {
             if other != namespace {
                 let backends = views(other)?;
                 opened.extend(backends.iter().cloned());
@@ -48,6 +54,7 @@ pub async fn change_fleet(
         match what {
             Membering::Join => membership.add(array, told).await,
             Membering::Leave => membership.remove(array, told).await,
+            Membering::GiveUp => membership.give_up(array, told).await,
         }
     }
     .await;

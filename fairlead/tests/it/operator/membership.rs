@@ -72,6 +72,21 @@ async fn arrays_are_added_and_removed_with_all_namespaces_looked_at() {
     let shown = operator::arrays(&Arrays::new(sites, Duration::from_secs(60))).await;
     assert!(shown.fleet.unwrap().unseen[0].starts_with("new (id "));
 
+    // The last array of the first fleet record, and of all configurations.
+    arrays[2].set_down(true);
+    let lost = ("new", Membering::GiveUp);
+    let early = operator::change_fleet(&views, &namespace, ("far", Membering::GiveUp), &|_| ());
+    let error = early.await.unwrap_err();
+    assert!(error.message().contains("answers"), "{error}");
+    let gone = operator::change_fleet(&views, &namespace, lost, &|_| ()).await;
+    assert_eq!(gone.unwrap().members.len(), 2);
+    let again = operator::change_fleet(&views, &namespace, lost, &|_| ()).await;
+    let error = again.unwrap_err();
+    assert!(error.message().contains("its arrays are"), "{error}");
+    arrays[2].set_down(false);
+    let joined = operator::change_fleet(&views, &namespace, change, &|_| ()).await;
+    assert_eq!(joined.unwrap().members.len(), 3);
+
     let change = ("new", Membering::Leave);
     let left = operator::change_fleet(&views, &namespace, change, &|_| ()).await;
     assert_eq!(left.unwrap().members.len(), 2);

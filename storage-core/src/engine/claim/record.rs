@@ -353,19 +353,19 @@ pub(super) async fn take(
             ),
         ));
     };
-    for (array, error) in spread(books, &winner).await {
-        tracing::warn!(array, error = %error.chain(), "the array has not got the new fleet record yet");
+    for (member, error) in spread(books, &winner).await {
+        tracing::warn!(array = %member.backend, error = %error.chain(), "the array has not got the new fleet record yet");
     }
     Ok(winner)
 }
 
 /// Puts a record that was decided on every configured array that has a part in it. Returns who
 /// has not got it.
-pub(super) async fn spread(books: &Books, record: &FleetRecord) -> Vec<(String, Error)> {
+pub(super) async fn spread(books: &Books, record: &FleetRecord) -> Vec<(Arc<Member>, Error)> {
     let mut lacking = Vec::new();
     for member in books.fleet.members() {
         let Some(identity) = member.identity() else {
-            lacking.push((member.backend.to_string(), member.no_answer().1));
+            lacking.push((Arc::clone(member), member.no_answer().1));
             continue;
         };
         if record.member(&identity.array).is_none() {
@@ -374,9 +374,9 @@ pub(super) async fn spread(books: &Books, record: &FleetRecord) -> Vec<(String, 
         match put(books, member, record).await {
             Ok(found) if found.nonce == record.nonce => {}
             Ok(found) => {
-                lacking.push((member.backend.to_string(), found::conflict(&found, record)));
+                lacking.push((Arc::clone(member), found::conflict(&found, record)));
             }
-            Err(error) => lacking.push((member.backend.to_string(), error)),
+            Err(error) => lacking.push((Arc::clone(member), error)),
         }
     }
     lacking

@@ -104,7 +104,7 @@ impl Roster {
             return Err(Error::new(
                 ErrorKind::Unavailable,
                 format!(
-                    "{} did not answer since this process started, and may be {lacking} of the fleet; new names wait for it",
+                    "{} did not answer since this process started, and may be {lacking} of the fleet; new names wait for it (one that is broken for good is given up with `fairlead array remove --lost`)",
                     silent.join(", ")
                 ),
             ));

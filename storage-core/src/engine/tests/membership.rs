@@ -10,8 +10,8 @@ use super::claims::{Rule, arrays, engine, in_a_while, on};
 use super::{name, options, soon, volumes_on};
 use crate::backend::Backend;
 use crate::chance::SeededChance;
-use crate::engine::{Membership, MembershipStep};
-use crate::error::ErrorKind;
+use crate::engine::{Engine, Membership, MembershipStep};
+use crate::error::{Error, ErrorKind};
 use crate::fleet_record::FleetPhase;
 use crate::memory::{Fate, MemoryArray, MemoryBackend, Wire};
 use crate::name::Namespace;
@@ -150,6 +150,152 @@ async fn an_array_leaves_when_it_has_no_volumes() {
     assert_eq!(number, Some(5), "a number is never given twice");
 }
 
+/// A fleet of so many arrays with `lost` on the n-th and `kept` on another; the n-th is down.
+async fn broken(count: usize, lost: usize) -> (Vec<Arc<MemoryArray>>, Arc<Engine>) {
+    let arrays = arrays(count);
+    let one = engine(&arrays, "one");
+    let other = lost % count + 1;
+    for (text, array) in [("lost", lost), ("kept", other)] {
+        let made = one.create(name(text), on(array), soon()).await.unwrap();
+        assert!(made.is_done());
+    }
+    arrays[lost - 1].set_down(true);
+    (arrays, one)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_array_that_is_broken_for_good_is_given_up() {
+    for (count, lost) in [(2, 1), (2, 2), (3, 1), (4, 1), (4, 4)] {
+        let (arrays, one) = broken(count, lost).await;
+        let what = format!("{lost} of {count}");
+        // Longer than what anybody saw of it is good for.
+        sleep(Duration::from_secs(13 * 3600)).await;
+        let refused = one.create(name("new"), options(&[]), soon()).await;
+        assert_eq!(
+            refused.unwrap_err().kind(),
+            ErrorKind::Unavailable,
+            "{what}"
+        );
+        let array = format!("array-{lost}");
+        let record = membership(&arrays)
+            .give_up(&array, &silently)
+            .await
+            .unwrap();
+        let record = record.into_inner();
+        assert_eq!(
+            (record.phase, record.members.len()),
+            (FleetPhase::Open, count - 1)
+        );
+        assert!(record.members.iter().all(|member| member.name != array));
+        // As long as it is configured it may have anything.
+        let refused = one.create(name("new"), options(&[]), soon()).await;
+        assert_eq!(
+            refused.unwrap_err().kind(),
+            ErrorKind::Unavailable,
+            "{what}"
+        );
+        let mut others = arrays.clone();
+        others.remove(lost - 1);
+        let two = engine(&others, "two");
+        let made = two.create(name("new"), options(&[]), soon()).await;
+        assert!(made.expect(&what).is_done());
+        let kept = two.create(name("kept"), options(&[]), soon()).await;
+        assert!(!kept.unwrap().is_done(), "{what}");
+        let doubled = two.create(name("lost"), options(&[]), soon()).await;
+        assert!(doubled.unwrap().is_done(), "its names are free: {what}");
+        arrays[lost - 1].set_down(false);
+        let refused = membership(&arrays)
+            .add(&array, &silently)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            refused.kind(),
+            ErrorKind::FailedPrecondition,
+            "{what}: {refused}"
+        );
+        assert!(refused.message().contains("lost"), "{refused}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_array_that_answers_is_not_given_up_and_neither_are_two() {
+    let (arrays, _one) = broken(4, 1).await;
+    for (array, kind, word) in [
+        ("array-2", ErrorKind::FailedPrecondition, "answers"),
+        ("array-9", ErrorKind::NotFound, "array-1"),
+    ] {
+        let refused = membership(&arrays).give_up(array, &silently).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.kind(), kind, "{refused}");
+        assert!(refused.message().contains(word), "{refused}");
+    }
+    arrays[2].set_down(true);
+    let refused = membership(&arrays).give_up("array-1", &silently).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");
+    arrays[2].set_down(false);
+    let record = membership(&arrays).record().await.unwrap();
+    assert_eq!((record.phase, record.members.len()), (FleetPhase::Open, 4));
+    // One that goes silent on the way: everything is as it was, but who votes.
+    let (gave_up, ()) = tokio::join!(
+        async { membership(&arrays).give_up("array-1", &silently).await },
+        async {
+            sleep(Duration::from_secs(60)).await;
+            arrays[2].set_down(true);
+        }
+    );
+    assert_eq!(gave_up.unwrap_err().kind(), ErrorKind::Unavailable);
+    arrays[2].set_down(false);
+    let record = membership(&arrays).give_up("array-1", &silently).await;
+    assert_eq!(record.unwrap().get().members.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn giving_up_that_was_cut_off_is_finished_by_the_next() {
+    for (count, lost) in [(2, 1), (4, 1)] {
+        for dies_at in 1..=7 {
+            let (arrays, _one) = broken(count, lost).await;
+            let dying = Membership::new(
+                backends(&arrays, "test", Some(&dies_at_copy(dies_at))),
+                "admin".to_owned(),
+                Arc::new(SeededChance::new(7)),
+            );
+            let died = timeout(
+                Duration::from_secs(900),
+                dying.give_up("array-1", &silently),
+            );
+            let died = died.await;
+            let ended = membership(&arrays).give_up("array-1", &silently).await;
+            let what = format!("{count}, {dies_at}: {died:?}, then {ended:?}");
+            // Done before, and only the answer was missing.
+            let gone = |error: &Error| error.kind() == ErrorKind::NotFound;
+            assert!(ended.as_ref().map_or_else(gone, |_| true), "{what}");
+            let record = membership(&arrays).record().await.unwrap();
+            assert_eq!(
+                (record.phase, record.members.len()),
+                (FleetPhase::Open, count - 1),
+                "{what}"
+            );
+            let two = engine(&arrays[1..], "two");
+            let made = two.create(name("w"), options(&[]), in_a_while()).await;
+            assert!(made.expect(&what).is_done());
+        }
+    }
+}
+
+/// Whoever asks through it is dead as it writes its n-th copy of a record.
+fn dies_at_copy(number: usize) -> Arc<Rule> {
+    let left = Mutex::new(number);
+    Rule::new(move |request| {
+        if !request.step.contains("put fleet") {
+            return None;
+        }
+        let mut left = left.lock().unwrap();
+        *left = left.saturating_sub(1);
+        (*left == 0).then_some(Fate::Dead)
+    })
+}
+
 /// Whoever changes the members dies as it writes its n-th copy of a record; repeated, it goes on.
 #[tokio::test(start_paused = true)]
 async fn a_change_that_was_cut_off_is_finished_by_the_next() {
@@ -157,17 +303,8 @@ async fn a_change_that_was_cut_off_is_finished_by_the_next() {
         let arrays = arrays(4);
         let one = engine(&arrays[..3], "one");
         let _made = one.create(name("v"), options(&[]), soon()).await.unwrap();
-        let left = Mutex::new(dies_at);
-        let rule = Rule::new(move |request| {
-            if !request.step.contains("put fleet") {
-                return None;
-            }
-            let mut left = left.lock().unwrap();
-            *left -= 1;
-            (*left == 0).then_some(Fate::Dead)
-        });
         let chance = Arc::new(SeededChance::new(7));
-        let seen = backends(&arrays, "test", Some(&rule));
+        let seen = backends(&arrays, "test", Some(&dies_at_copy(dies_at)));
         let dying = Membership::new(seen, "admin".to_owned(), chance);
         let died = timeout(Duration::from_secs(600), dying.add("array-4", &silently)).await;
         let record = membership(&arrays).add("array-4", &silently).await.unwrap();

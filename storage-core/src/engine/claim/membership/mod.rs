@@ -3,7 +3,9 @@
 //! First an epoch under which nobody takes names; then a wait, after which no claim of before is
 //! under way; then what such claims left waiting is taken back (nobody was told of it), and it is
 //! looked that no name would be lost or doubled; then the epoch with the new members. Repeated
-//! after a crash, it goes on.
+//! after a crash, it goes on. An array that is lost is not asked, and nobody knows its names.
+
+mod change;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,12 +13,12 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use self::change::{Change, Turn, all_answer, begun, lost, target, with_change, without_vote};
 use super::audit::{drain, names, refused};
 use super::record::{Books, Counted, Founding, census, keep, load, put, spread, take};
 use super::roster::{claims, described};
 use crate::backend::Backend;
 use crate::chance::Chance;
-use crate::claim::ArrayNumber;
 use crate::engine::fleet::{Fleet, Member};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fleet_record::{Epoch, FleetMember, FleetPhase, FleetRecord};
@@ -56,14 +58,6 @@ type Progress<'a> = &'a (dyn Fn(MembershipStep) + Send + Sync);
 pub struct Membership {
     /// One for each namespace; the first reads and writes the record.
     views: Vec<Books>,
-}
-
-/// What is to change.
-struct Change<'a> {
-    target: &'a Counted,
-    as_member: FleetMember,
-    joins: bool,
-    progress: Progress<'a>,
 }
 
 impl Membership {
@@ -106,6 +100,21 @@ impl Membership {
         load(self.books()?, None, Founding::Not).await
     }
 
+    /// The same where an array is lost, given by name or id: a first record that only it could show
+    /// to be complete counts when all others have it.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub async fn record_without(&self, lost: &str) -> Result<Arc<FleetRecord>> {
+        let books = self.books()?;
+        match self.record().await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                begun(&census(books).await, lost).map(Arc::new).ok_or(error)
+            }
+            record => record,
+        }
+    }
+
     /// Makes an array a member: given by address, name or id.
     ///
     /// # Errors
@@ -117,7 +126,7 @@ impl Membership {
         array: &str,
         progress: Progress<'_>,
     ) -> Result<Outcome<Arc<FleetRecord>>> {
-        self.change(array, true, progress).await
+        self.change(array, Turn::Joins, progress).await
     }
 
     /// Ends an array's membership. It must not have volumes of the fleet's namespaces.
@@ -129,21 +138,44 @@ impl Membership {
         array: &str,
         progress: Progress<'_>,
     ) -> Result<Outcome<Arc<FleetRecord>>> {
-        self.change(array, false, progress).await
+        self.change(array, Turn::Leaves, progress).await
+    }
+
+    /// Ends the membership of an array that is broken for good, given by name or id. Nobody can look
+    /// what it has: the names of its volumes are free from then on, so it must never come back.
+    ///
+    /// # Errors
+    /// `NotFound` when no member is that; `FailedPrecondition` when it answers, or is the last
+    /// member; `Unavailable` unless all others answer. `Busy` when somebody else changes them.
+    pub async fn give_up(
+        &self,
+        array: &str,
+        progress: Progress<'_>,
+    ) -> Result<Outcome<Arc<FleetRecord>>> {
+        self.change(array, Turn::Lost, progress).await
     }
 
     async fn change(
         &self,
         array: &str,
-        joins: bool,
+        turn: Turn,
         progress: Progress<'_>,
     ) -> Result<Outcome<Arc<FleetRecord>>> {
         let books = self.books()?;
-        let record = load(books, None, Founding::Not).await?;
+        let record = match turn {
+            Turn::Lost => self.record_without(array).await?,
+            Turn::Joins | Turn::Leaves => self.record().await?,
+        };
         let census = census(books).await;
-        all_answer(&census, &record)?;
         self.sees_all_namespaces(&record)?;
-        let (target, as_member) = target(&census, array, &record)?;
+        let (target, as_member) = if turn == Turn::Lost {
+            (None, lost(&census, array, &record)?)
+        } else {
+            all_answer(&census, &record)?;
+            let (target, as_member) = target(&census, array, &record)?;
+            (Some(target), as_member)
+        };
+        let joins = turn == Turn::Joins;
         let is_member = record.member(&as_member.array).is_some();
         if is_member == joins && record.phase == FleetPhase::Open {
             return Ok(Outcome::AlreadySo(record));
@@ -157,7 +189,7 @@ impl Membership {
         let change = Change {
             target,
             as_member,
-            joins,
+            turn,
             progress,
         };
         // Before anybody has to wait.
@@ -183,13 +215,21 @@ impl Membership {
         let frozen = if record.phase == FleetPhase::Changing {
             record.clone()
         } else {
-            let proposal = FleetRecord {
+            let mut proposal = FleetRecord {
                 epoch: Epoch(record.epoch.0 + 1),
                 nonce: books.chance.half(),
                 phase: FleetPhase::Changing,
                 ..record.clone()
             };
-            take(books, record, proposal).await?
+            let mut before = record.clone();
+            if change.turn == Turn::Lost {
+                without_vote(&mut proposal, change.as_member.number);
+                if record.claim_arrays == [change.as_member.number] {
+                    // Nobody else has a vote, and it never gives its own again.
+                    before.claim_arrays.clone_from(&proposal.claim_arrays);
+                }
+            }
+            take(books, &before, proposal).await?
         };
         crash_points::point!("record.frozen");
         if frozen.phase != FleetPhase::Changing {
@@ -200,16 +240,18 @@ impl Membership {
         }
         keep(books, frozen.clone());
         let mut lacking = spread(books, &frozen).await;
-        match put(books, &change.target.member, &frozen).await {
-            Ok(found) if found.nonce == frozen.nonce => {}
-            Ok(_) => lacking.push((
-                change.target.member.backend.to_string(),
-                Error::new(
-                    ErrorKind::FailedPrecondition,
-                    "it has another fleet record of this epoch: it belongs to another fleet",
-                ),
-            )),
-            Err(error) => lacking.push((change.target.member.backend.to_string(), error)),
+        lacking.retain(|(member, _)| !change.is_lost(member));
+        if let Some(target) = change.target {
+            match put(books, &target.member, &frozen).await {
+                Ok(found) if found.nonce == frozen.nonce => {}
+                Ok(_) => {
+                    let why =
+                        "it has another fleet record of this epoch: it belongs to another fleet";
+                    let error = Error::new(ErrorKind::FailedPrecondition, why);
+                    lacking.push((Arc::clone(&target.member), error));
+                }
+                Err(error) => lacking.push((Arc::clone(&target.member), error)),
+            }
         }
         let Some((array, error)) = lacking.pop() else {
             return Ok(frozen);
@@ -218,7 +260,10 @@ impl Membership {
         if let Err(kept) = open(books, change, &frozen, false).await {
             tracing::warn!(error = %kept.chain(), "new names wait until the change is repeated");
         }
-        let why = format!("{array} did not get the fleet record; repeat the command");
+        let why = format!(
+            "{} did not get the fleet record; repeat the command",
+            array.backend
+        );
         Err(Error::new(error.kind(), why).with_source(error))
     }
 
@@ -227,10 +272,7 @@ impl Membership {
         sleep(CLAIMS_END).await;
         let mut drained = 0;
         for view in &self.views {
-            for member in view.fleet.members() {
-                member.identify().await?;
-                drained += drain(member).await?;
-            }
+            drained += drain_all(view, change, frozen).await?;
         }
         (change.progress)(MembershipStep::Drained(drained));
         (change.progress)(MembershipStep::Checking);
@@ -239,15 +281,18 @@ impl Membership {
 
     /// Whether the change would double a name, or lose one.
     async fn check(&self, change: &Change<'_>, record: &FleetRecord) -> Result<()> {
+        let Some(target) = change.target else {
+            return Ok(());
+        };
         for view in &self.views {
             let is_target = |member: &&Arc<Member>| {
-                member.backend.endpoint() == change.target.member.backend.endpoint()
+                member.backend.endpoint() == target.member.backend.endpoint()
             };
             let Some(target) = view.fleet.members().iter().find(is_target) else {
                 continue;
             };
             let there = names(target).await?;
-            if !change.joins {
+            if change.turn != Turn::Joins {
                 if !there.volumes.is_empty() {
                     return Err(refused(
                         "the array has volumes of the fleet; move or remove them first",
@@ -301,67 +346,25 @@ impl Membership {
     }
 }
 
-/// Every member must be configured here and answer, and so must the others that are configured.
-fn all_answer(census: &[Counted], record: &FleetRecord) -> Result<()> {
-    let silent: Vec<String> = census
-        .iter()
-        .filter_map(|counted| {
-            let error = counted.answer.as_ref().err()?;
-            Some(format!("{} ({})", counted.member.backend, error.chain()))
-        })
-        .collect();
-    if !silent.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Unavailable,
-            format!("all arrays must answer; silent: {}", silent.join("; ")),
-        ));
-    }
-    let here = |member: &&FleetMember| census.iter().any(|counted| counted.is(&member.array));
-    let lacking: Vec<String> = record
-        .members
-        .iter()
-        .filter(|member| !here(member))
-        .map(described)
-        .collect();
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::FailedPrecondition,
-        format!(
-            "the fleet has arrays that are not in this configuration: {}; add them to it first",
-            lacking.join(", ")
-        ),
-    ))
-}
-
-/// The array that is meant.
-fn target<'a>(
-    census: &'a [Counted],
-    array: &str,
-    record: &FleetRecord,
-) -> Result<(&'a Counted, FleetMember)> {
-    for counted in census {
-        let Some(identity) = &counted.identity else {
-            continue;
-        };
-        let named = identity.name == array || identity.array.as_str() == array;
-        if !named && counted.member.backend.endpoint() != array {
+/// Takes back what waits for a name on any array, as a namespace sees it. Returns how many.
+async fn drain_all(view: &Books, change: &Change<'_>, frozen: &FleetRecord) -> Result<u64> {
+    let mut drained = 0;
+    let mut left: Vec<&FleetMember> = frozen.members.iter().collect();
+    left.retain(|one| change.turn != Turn::Lost || one.array != change.as_member.array);
+    for member in view.fleet.members() {
+        let identified = member.identify().await;
+        if change.is_lost(member) {
             continue;
         }
-        let known = record.member(&identity.array).cloned();
-        let member = known.unwrap_or_else(|| FleetMember {
-            number: record.next_number,
-            array: identity.array.clone(),
-            name: identity.name.clone(),
-        });
-        return Ok((counted, member));
+        let array = identified?.array;
+        drained += drain(member).await?;
+        left.retain(|one| one.array != array);
     }
-    Err(Error::new(
-        ErrorKind::NotFound,
-        "no configured array has this address, name or id; the configuration must have it, also for an array that leaves",
-    )
-    .with_context("array", array))
+    let Some(silent) = left.first() else {
+        return Ok(drained);
+    };
+    let why = format!("{} does not answer any more", described(silent));
+    Err(Error::new(ErrorKind::Unavailable, why))
 }
 
 /// Names are taken again: with the change made, or with the members as they were.
@@ -383,23 +386,13 @@ async fn open(
     let nonce = proposal.nonce;
     crash_points::point!("record.open");
     let opened = take(books, frozen, proposal).await?;
-    if opened.member(&change.as_member.array).is_none()
-        && frozen.member(&change.as_member.array).is_some()
-        && let Err(error) = put(books, &change.target.member, &opened).await
-    {
-        tracing::warn!(array = %change.target.member.backend, error = %error.chain(), "the array that left was not told");
-    }
-    if !changed
-        && frozen.member(&change.as_member.array).is_none()
-        && let Err(error) = claims(&change.target.member)?
-            .drop_fleet_record(frozen)
-            .await
-    {
-        tracing::warn!(array = %change.target.member.backend, error = %error.chain(), "the array that did not join keeps a fleet record");
+    if let Some(target) = change.target {
+        tell_target(books, (change, target), (frozen, &opened), changed).await?;
     }
     let is_ours = opened.nonce == nonce;
     let kept = keep(books, opened);
-    if is_ours || !changed || kept.member(&change.as_member.array).is_some() == change.joins {
+    let is_member = kept.member(&change.as_member.array).is_some();
+    if is_ours || !changed || is_member == (change.turn == Turn::Joins) {
         return Ok(kept);
     }
     Err(Error::new(
@@ -408,34 +401,27 @@ async fn open(
     ))
 }
 
-/// Members and claim arrays after the change. Arrays that vote go on voting.
-fn with_change(record: &mut FleetRecord, change: &Change<'_>) -> Result<()> {
-    let member = &change.as_member;
-    if change.joins && record.member(&member.array).is_none() {
-        if record.next_number > ArrayNumber::MAX {
-            return Err(Error::new(
-                ErrorKind::ResourceExhausted,
-                "the fleet has given all its numbers to arrays",
-            ));
-        }
-        let number = record.next_number;
-        record.members.push(FleetMember {
-            number,
-            ..member.clone()
-        });
-        record.next_number = ArrayNumber(number.0 + 1);
+/// An array that left hears of it; one that did not join after all has its record taken away.
+async fn tell_target(
+    books: &Books,
+    (change, target): (&Change<'_>, &Counted),
+    (frozen, opened): (&FleetRecord, &FleetRecord),
+    changed: bool,
+) -> Result<()> {
+    let member = &target.member;
+    let array = &change.as_member.array;
+    let was_member = frozen.member(array).is_some();
+    if opened.member(array).is_none()
+        && was_member
+        && let Err(error) = put(books, member, opened).await
+    {
+        tracing::warn!(array = %member.backend, error = %error.chain(), "the array that left was not told");
     }
-    if !change.joins {
-        record.members.retain(|one| one.array != member.array);
+    if !changed
+        && !was_member
+        && let Err(error) = claims(member)?.drop_fleet_record(frozen).await
+    {
+        tracing::warn!(array = %member.backend, error = %error.chain(), "the array that did not join keeps a fleet record");
     }
-    let voters = FleetRecord::claim_arrays_for(record.members.len());
-    let numbers: Vec<ArrayNumber> = record.members.iter().map(|one| one.number).collect();
-    record.claim_arrays.retain(|one| numbers.contains(one));
-    for number in numbers {
-        if record.claim_arrays.len() < voters && !record.claim_arrays.contains(&number) {
-            record.claim_arrays.push(number);
-        }
-    }
-    record.claim_arrays.truncate(voters);
     Ok(())
 }

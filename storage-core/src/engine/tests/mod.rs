@@ -2,6 +2,7 @@
 
 mod claims;
 mod copies;
+mod founding;
 mod membership;
 mod preemption;
 mod recovery;

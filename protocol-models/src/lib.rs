@@ -7,3 +7,6 @@
 pub mod claim;
 pub mod combined;
 pub mod fence;
+mod mismatch;
+
+pub use mismatch::Mismatch;

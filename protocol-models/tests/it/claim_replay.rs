@@ -6,7 +6,8 @@
     reason = "helpers of tests: a trace that is not accepted is shown"
 )]
 
-use protocol_models::claim::replay::{Members, Mismatch, Summary, Traced, replay};
+use protocol_models::Mismatch;
+use protocol_models::claim::replay::{Members, Summary, Traced, replay};
 
 /// A step a line: `step node array nonce marker answer volume`; `-` for nothing.
 fn trace(text: &str) -> Vec<Traced> {
@@ -36,7 +37,7 @@ fn trace(text: &str) -> Vec<Traced> {
         .collect()
 }
 
-fn run(text: &str) -> Result<Summary, Mismatch> {
+fn run(text: &str) -> Result<Summary, Mismatch<Traced>> {
     let all = || ["0", "1", "2"].map(str::to_owned).to_vec();
     let members = Members {
         all: all(),

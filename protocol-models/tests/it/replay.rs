@@ -6,7 +6,8 @@
     reason = "helpers of tests: a trace that is not accepted is shown"
 )]
 
-use protocol_models::fence::replay::{Mismatch, Summary, Traced, replay};
+use protocol_models::Mismatch;
+use protocol_models::fence::replay::{Summary, Traced, replay};
 
 /// A step a line: `step node hosts-or-nonce answer`; `-` for nothing.
 fn trace(text: &str) -> Vec<Traced> {

@@ -10,10 +10,11 @@ mod node;
 mod votes;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use node::Node;
 use votes::Votes;
+
+use crate::mismatch::{Mismatch, walk};
 
 /// One step of a trace; fields that it does not have are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,25 +72,6 @@ pub struct Members {
     pub claim_arrays: Vec<String>,
 }
 
-/// A step that no right run has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mismatch {
-    /// Which one, from zero.
-    pub at: usize,
-    /// The step.
-    pub step: Box<Traced>,
-    /// Why not.
-    pub why: String,
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "step {}: {}: {:?}", self.at, self.why, self.step)
-    }
-}
-
-impl std::error::Error for Mismatch {}
-
 /// What a trace had in it: a replay of nothing proves nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -106,15 +88,9 @@ pub struct Summary {
 ///
 /// # Errors
 /// The first step that no right run has.
-pub fn replay(members: &Members, trace: &[Traced]) -> Result<Summary, Mismatch> {
+pub fn replay(members: &Members, trace: &[Traced]) -> Result<Summary, Mismatch<Traced>> {
     let mut run = Run::default();
-    for (at, step) in trace.iter().enumerate() {
-        run.take(members, step).map_err(|why| Mismatch {
-            at,
-            step: Box::new(step.clone()),
-            why,
-        })?;
-    }
+    walk(trace, |_at, step| run.take(members, step))?;
     Ok(run.summary)
 }
 

@@ -15,10 +15,11 @@ mod connections;
 mod publisher;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use connections::Connections;
 use publisher::Publisher;
+
+use crate::mismatch::{Mismatch, walk};
 
 /// One step of a trace; fields that it does not have are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,25 +65,6 @@ impl Traced {
     }
 }
 
-/// A step that no right run has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mismatch {
-    /// Which one, from zero.
-    pub at: usize,
-    /// The step.
-    pub step: Box<Traced>,
-    /// Why not.
-    pub why: String,
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "step {}: {}: {:?}", self.at, self.why, self.step)
-    }
-}
-
-impl std::error::Error for Mismatch {}
-
 /// What a trace had in it: a replay of nothing proves nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -100,15 +82,9 @@ pub struct Summary {
 ///
 /// # Errors
 /// The first step that no right run has.
-pub fn replay(trace: &[Traced]) -> Result<Summary, Mismatch> {
+pub fn replay(trace: &[Traced]) -> Result<Summary, Mismatch<Traced>> {
     let mut run = Run::default();
-    for (at, step) in trace.iter().enumerate() {
-        run.take(at, step).map_err(|why| Mismatch {
-            at,
-            step: Box::new(step.clone()),
-            why,
-        })?;
-    }
+    walk(trace, |at, step| run.take(at, step))?;
     Ok(run.summary)
 }
 

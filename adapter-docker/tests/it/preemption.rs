@@ -1,16 +1,17 @@
 //! Who takes a volume over from the host that has it, by the plugin's protocol on two nodes over
 //! one array in memory; and on real mounts, with the old host still writing.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::time::Instant;
 
-use array_sim::{ArrayConfig, Simulator};
+use array_sim::{Array, ArrayConfig, Simulator};
 use lab::environment::{Need, ready};
 use lab::leftovers::sweep;
 use lab::plugin::{Plugin, PluginOptions};
 use lab::simulator::write_config;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::node::Node;
 use crate::world::{PATIENCE, alone, entry};
@@ -105,30 +106,112 @@ async fn refused(plugin: &Plugin, method: &str, body: Value) -> String {
     format!("{:#}", answer.unwrap_err())
 }
 
-/// On this kernel: the old host writes all the time. From the fence on its writes fail, what it had
-/// synced is there on the new host on a clean file system, and nothing of it comes later.
+/// Two hosts on this kernel over one array; `None`, with the reason printed, where it lacks something.
+struct Hosts {
+    simulator: Simulator,
+    one: Plugin,
+    two: Plugin,
+    folder: TempDir,
+    _alone: File,
+}
+
+impl Hosts {
+    async fn start() -> Option<Self> {
+        let needs = [Need::Root, Need::Loop, Need::Fuse, Need::Tool("mkfs.ext4")];
+        if !ready(&needs) {
+            return None;
+        }
+        let alone = alone().await;
+        let folder = tempfile::Builder::new().prefix("fl").tempdir().unwrap();
+        let simulator = Simulator::builder()
+            .array(ArrayConfig::new("a1"))
+            .state_dir(folder.path().join("arrays"))
+            .lun_folder(folder.path().join("luns"))
+            .start()
+            .await
+            .unwrap();
+        let entries: Vec<Value> = simulator.arrays().iter().map(entry).collect();
+        write_config(&folder.path().join("pure.json"), "it", &entries).unwrap();
+        Some(Self {
+            one: plugin(folder.path(), "node-a").await,
+            two: plugin(folder.path(), "node-b").await,
+            simulator,
+            folder,
+            _alone: alone,
+        })
+    }
+
+    fn array(&self) -> &Array {
+        &self.simulator.arrays()[0]
+    }
+
+    fn end(self) {
+        let failures = sweep(self.folder.path());
+        assert!(failures.is_empty(), "{failures:?}");
+    }
+}
+
+/// The old host writes all the time. From the fence on its writes fail, what it had synced is there
+/// on the new host on a clean file system, and nothing of it comes later.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_old_hosts_writes_fail_and_the_new_hosts_file_system_is_whole() {
-    let needs = [Need::Root, Need::Loop, Need::Fuse, Need::Tool("mkfs.ext4")];
-    if !ready(&needs) {
+    let Some(hosts) = Hosts::start().await else {
         return;
-    }
-    let _alone = alone().await;
-    let folder = tempfile::Builder::new().prefix("fl").tempdir().unwrap();
-    let simulator = Simulator::builder()
-        .array(ArrayConfig::new("a1"))
-        .state_dir(folder.path().join("arrays"))
-        .lun_folder(folder.path().join("luns"))
-        .start()
-        .await
+    };
+    take_over(&hosts.simulator, (&hosts.one, &hosts.two)).await;
+    let log = fs::read_to_string(hosts.two.log()).unwrap();
+    let told = log
+        .lines()
+        .find(|line| line.contains("fenced: the array took the volume from its old host"))
         .unwrap();
-    let entries: Vec<Value> = simulator.arrays().iter().map(entry).collect();
-    write_config(&folder.path().join("pure.json"), "it", &entries).unwrap();
-    let one = plugin(folder.path(), "node-a").await;
-    let two = plugin(folder.path(), "node-b").await;
-    take_over(&simulator, (&one, &two)).await;
-    let failures = sweep(folder.path());
-    assert!(failures.is_empty(), "{failures:?}");
+    for word in [
+        "volume=\"v\"",
+        "old_hosts=\"node-a-",
+        "new_host=\"node-b-",
+        "reason=\"mount\"",
+        "evidence=\"read back: nobody connected\"",
+        "duration_ms=",
+    ] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    hosts.end();
+}
+
+/// The volume is free again, and the host that was shut out still has its old mount, with a file
+/// open: under a new grant that mount could write again. So there is none until it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_gets_no_new_grant_while_its_old_mount_lives() {
+    let Some(hosts) = Hosts::start().await else {
+        return;
+    };
+    let (one, two) = (&hosts.one, &hosts.two);
+    let options = json!({"Name": "v", "Opts": {"size": "64MiB", "fstype": "ext4"}});
+    call(one, "Create", options).await;
+    let mount = |id: &str| json!({"Name": "v", "ID": id});
+    let answer = call(one, "Mount", mount("a")).await;
+    let old = std::path::PathBuf::from(answer["Mountpoint"].as_str().unwrap());
+    let held = File::create(old.join("open")).unwrap();
+    let answer = call(two, "Mount", mount("b")).await;
+    let new = std::path::PathBuf::from(answer["Mountpoint"].as_str().unwrap());
+    fs::write(new.join("new"), "after the fence").unwrap();
+    call(two, "Unmount", mount("b")).await;
+    for _ in 0..3 {
+        let said = refused(one, "Mount", mount("c")).await;
+        assert!(said.contains("in use") || said.contains("busy"), "{said}");
+        assert!(hosts.array().connections().is_empty());
+    }
+    drop(held);
+    let answer = call(one, "Mount", mount("c")).await;
+    let back = std::path::PathBuf::from(answer["Mountpoint"].as_str().unwrap());
+    let read = fs::read_to_string(back.join("new")).unwrap();
+    assert_eq!(read, "after the fence");
+    assert!(!back.join("open").exists(), "what was never synced");
+    for id in ["a", "c"] {
+        call(one, "Unmount", mount(id)).await;
+    }
+    clean(hosts.array(), "v").await;
+    call(one, "Remove", json!({"Name": "v"})).await;
+    hosts.end();
 }
 
 /// With ext4: this one kernel, which both hosts share, refuses two mounted XFS of one UUID.
@@ -141,12 +224,12 @@ async fn take_over(simulator: &Simulator, (one, two): (&Plugin, &Plugin)) {
     let answer = call(one, "Mount", mount("a")).await;
     let old = std::path::PathBuf::from(answer["Mountpoint"].as_str().unwrap());
     fs::write(old.join("synced"), "before the fence").unwrap();
-    rustix::fs::syncfs(fs::File::open(&old).unwrap()).unwrap();
+    rustix::fs::syncfs(File::open(&old).unwrap()).unwrap();
 
     // A writer that never stops by itself; the first error of its syncs ends it.
     let path = old.join("writer");
     let writer = tokio::task::spawn_blocking(move || {
-        let mut file = fs::File::create(path).unwrap();
+        let mut file = File::create(path).unwrap();
         let begin = Instant::now();
         loop {
             let written = file.write_all(&[7; 4096]).and_then(|()| file.sync_data());
@@ -188,7 +271,7 @@ async fn take_over(simulator: &Simulator, (one, two): (&Plugin, &Plugin)) {
 }
 
 /// The file system is clean on the array's own disk, as a check that changes nothing sees it.
-async fn clean(array: &array_sim::Array, name: &str) {
+async fn clean(array: &Array, name: &str) {
     let volume = array.volume(&format!("it-{name}")).unwrap();
     let disk = array.data_file(&volume.serial);
     let check = lab::process::Program::new("e2fsck").arg("-fn");

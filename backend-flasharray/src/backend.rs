@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use storage_core::{
-    Access, ArrayId, ArrayIdentity, Backend, Capabilities, Claims, Clones, ConnectionPage,
-    CreateVolume, DeleteVolume, Error, ErrorKind, ExpandVolume, Fence, Fencing, Labels,
-    LimitRanges, ListConnections, ListTrash, ListVolumes, Namespace, Outcome, Publication,
+    Access, ArrayId, ArrayIdentity, AskedNumbers, Backend, Capabilities, Claims, Clones,
+    ConnectionPage, CreateVolume, DeleteVolume, Error, ErrorKind, ExpandVolume, Fence, Fencing,
+    Labels, LimitRanges, ListConnections, ListTrash, ListVolumes, Namespace, Outcome, Publication,
     PublishVolume, RecoverVolume, ReleaseHost, Result, Size, Snapshots, Survey, Telemetry, Trash,
     TrashPage, UnpublishVolume, Volume, VolumeId, VolumeKey, VolumePage,
 };
@@ -24,7 +24,6 @@ use crate::claim::Waiting;
 use crate::config::FlashArrayConfig;
 use crate::error::{Failure, Refusal};
 use crate::name::quoted;
-use crate::publish::LostNumbers;
 use crate::record::FORMAT_GRANT;
 use crate::session::{FlashArrayLogin, IdentityCell};
 
@@ -62,7 +61,7 @@ pub struct FlashArray {
     pub(crate) hosts: Mutex<KnownHosts>,
     pub(crate) ports: Mutex<KnownPorts>,
     pub(crate) waiting: Waiting,
-    pub(crate) lost_numbers: LostNumbers,
+    pub(crate) asked_numbers: AskedNumbers,
 }
 
 impl FlashArray {
@@ -91,7 +90,7 @@ impl FlashArray {
             hosts: Mutex::default(),
             ports: Mutex::default(),
             waiting: Waiting::default(),
-            lost_numbers: LostNumbers::default(),
+            asked_numbers: AskedNumbers::default(),
         })
     }
 

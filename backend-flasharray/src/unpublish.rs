@@ -81,6 +81,7 @@ impl FlashArray {
                 ),
             ));
         }
+        self.asked_numbers.let_go(&request.volume, &host);
         Ok(if removed {
             Outcome::Done(())
         } else {

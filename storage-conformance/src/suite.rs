@@ -144,6 +144,7 @@ macro_rules! backend_suite {
             }
             fencing {
                 a_holder_is_shut_out,
+                a_number_does_not_come_back_after_a_fence,
                 who_has_gone_shuts_nobody_out,
                 a_foreign_host_is_never_shut_out,
                 racing_fences_end_with_one_grant,

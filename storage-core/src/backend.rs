@@ -121,7 +121,9 @@ pub struct PublishVolume {
     /// The right to shut another host out.
     pub preemption: Preemption,
     /// Logical unit numbers that must not be given: the host still shows devices under them, and
-    /// a number that comes back brings such a device back to life over another volume.
+    /// a number that comes back brings such a device back to life over another volume. As of the
+    /// publish's beginning: what is given meanwhile a backend has to know itself
+    /// ([`crate::AskedNumbers`]).
     pub avoid_luns: Vec<u16>,
 }
 

@@ -17,6 +17,7 @@ mod label;
 mod limits;
 mod memory;
 mod name;
+mod numbers;
 mod options;
 mod outcome;
 mod permit;
@@ -62,6 +63,7 @@ pub use name::{
     marker_name, name_hash, object_names, plain_name, retired_name, tentative_name,
     tentative_prefix, trash_name, trash_prefix,
 };
+pub use numbers::AskedNumbers;
 pub use options::{OptionDefaults, SourceName, VolumeOptions};
 pub use outcome::Outcome;
 pub use permit::{Permit, PermitGuard};

@@ -14,7 +14,6 @@
 //! connections, and relies on a late POST finding nothing.
 
 mod fence;
-mod numbers;
 mod prove;
 mod told;
 
@@ -35,7 +34,6 @@ use crate::present::Present;
 use crate::unpublish::GONE;
 use fence::Taken;
 pub(crate) use fence::tell_people;
-pub(crate) use numbers::LostNumbers;
 
 /// LUNs of private connections (vendor REST document, `ConnectionPost.lun`).
 const LUNS: std::ops::RangeInclusive<u16> = 1..=4095;
@@ -266,19 +264,18 @@ impl Case<'_> {
     /// that came of the second is long gone, and bring the devices of its mount back to life under
     /// somebody else's; under another number, it would leave a connection that is nobody's.
     async fn connect(&mut self) -> Result<Round> {
-        let object = &self.request.volume.object;
-        let array = self.api.identity.id.as_str();
-        let mut avoided: HashSet<u16> = self.array.lost_numbers.of(array, self.host);
-        avoided.extend(&self.request.avoid_luns);
-        let mut open: Vec<u16> = LUNS.filter(|lun| !avoided.contains(lun)).collect();
+        let volume = &self.request.volume;
+        let asked = &self.array.asked_numbers;
+        let mut avoided: HashSet<u16> = self.request.avoid_luns.iter().copied().collect();
         for _try in 0..LUN_TRIES {
-            if open.is_empty() {
+            let open = LUNS.filter(|lun| !avoided.contains(lun));
+            let by_chance = |count| rand::rng().random_range(..count);
+            let Some(lun) = asked.ask((&volume.id, self.host), open, by_chance) else {
                 break;
-            }
-            let lun = open.swap_remove(rand::rng().random_range(..open.len()));
+            };
             crash_points::point!("fence.F5");
             self.tell_host("F5", "asked");
-            let Err(failure) = self.api.connect(object, self.host, lun).await else {
+            let Err(failure) = self.api.connect(&volume.object, self.host, lun).await else {
                 self.tell_host("F5", "done");
                 self.attempt.host = Some(self.host.to_owned());
                 return self.prove().await;
@@ -286,7 +283,10 @@ impl Case<'_> {
             if failure.may_have_executed() {
                 self.attempt.host = Some(self.host.to_owned());
                 self.attempt.lost = true;
-                self.array.lost_numbers.add(array, self.host, lun);
+                asked.lost(&volume.id, self.host, lun);
+            } else {
+                asked.refused(&volume.id, self.host, lun);
+                avoided.insert(lun);
             }
             self.tell_host("F5", fate(&failure));
             match failure.refusal() {
@@ -302,7 +302,10 @@ impl Case<'_> {
         }
         Err(Error::new(
             ErrorKind::ResourceExhausted,
-            format!("no free LUN found for host {}", self.host),
+            format!(
+                "no free LUN found for host {}; one that was given is not given again for ten minutes, unless its volume was unmounted",
+                self.host
+            ),
         ))
     }
 

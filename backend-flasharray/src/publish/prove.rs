@@ -29,7 +29,9 @@ impl Case<'_> {
             return Err(Error::new(ErrorKind::Busy, message));
         }
         let lun = present.lun()?;
-        if self.request.avoid_luns.contains(&lun) {
+        let volume = &self.request.volume.id;
+        let asked = &self.array.asked_numbers;
+        if self.request.avoid_luns.contains(&lun) || asked.is_anothers(volume, self.host, lun) {
             // Left by a publish that did not know, and no grant was told for it.
             self.undo().await?;
             return Ok(Round::WrongLun);

@@ -6,6 +6,7 @@ use storage_core::{
 };
 use tokio::join;
 
+use super::publish::lun;
 use crate::harness::{Harness, Hook, Verdict};
 use crate::retrying::Retrying;
 use crate::stage::{Stage, publish_on, refused};
@@ -62,6 +63,27 @@ pub async fn a_holder_is_shut_out(harness: &dyn Harness) -> Verdict {
     let text = error.chain().to_string();
     assert!(text.contains(&stage.host(1).object_name()), "{text}");
     stage.assert_alone(&made, &again).await;
+    Verdict::Passed
+}
+
+/// A publish that looked at the host before another volume was given to it, and taken from it
+/// again, does not know that the host may still use that one's number.
+pub async fn a_number_does_not_come_back_after_a_fence(harness: &dyn Harness) -> Verdict {
+    let Some(stage) = preempting(harness).await else {
+        return Verdict::skipped(HELD);
+    };
+    let taken = stage.create("taken").await;
+    let next = stage.create("next").await;
+    let old = stage.publish(&taken, 0).await.expect("publish");
+    let Some(number) = lun(&old.get().path) else {
+        return Verdict::skipped("this access has no number");
+    };
+    let elsewhere = stage.another_node().await;
+    let fenced = shut_out(&elsewhere, &taken, stage.host(1)).await;
+    let _fenced = fenced.expect("the old host is shut out");
+    let new = stage.publish(&next, 0).await.expect("publish");
+    assert_ne!(lun(&new.get().path), Some(number), "an old mount may write");
+    stage.assert_alone(&next, new.get()).await;
     Verdict::Passed
 }
 

@@ -204,7 +204,7 @@ pub async fn the_format_grant_is_read_anew(harness: &dyn Harness) -> Verdict {
 }
 
 /// The logical unit number that a path goes by, if it does.
-fn lun(path: &AccessPath) -> Option<u16> {
+pub(super) fn lun(path: &AccessPath) -> Option<u16> {
     match path {
         AccessPath::Iscsi { lun, .. } => Some(*lun),
         // A simulator names its files by number; other file names are longer.

@@ -2,12 +2,10 @@
 //! find is in `view`, how they get to the array in `wire`, and those of several steps in `claims`,
 //! `publish` and `removal`.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
 
 use crate::access::{Access, Protocol};
 use crate::backend::{
@@ -24,6 +22,7 @@ use crate::memory::array::{MemoryArray, Object, gone};
 use crate::memory::page::{self, PAGE, continuation};
 use crate::memory::wire::{Direct, Wire};
 use crate::name::{Namespace, is_reserved};
+use crate::numbers::AskedNumbers;
 use crate::outcome::Outcome;
 use crate::size::Size;
 use crate::snapshot::Snapshots;
@@ -47,8 +46,8 @@ pub struct MemoryBackend {
     pub(super) array: Arc<MemoryArray>,
     pub(super) namespace: Namespace,
     pub(super) wire: Arc<dyn Wire>,
-    /// Numbers that a request without answer may yet connect something under, and since when.
-    pub(super) unanswered: Arc<Mutex<BTreeMap<u16, Instant>>>,
+    /// Numbers that are not to be asked for again yet.
+    pub(super) asked: Arc<AskedNumbers>,
     labels: Arc<Labels>,
 }
 
@@ -61,7 +60,7 @@ impl MemoryBackend {
             array,
             namespace,
             wire: Arc::new(Direct),
-            unanswered: Arc::default(),
+            asked: Arc::default(),
             labels: Arc::new(labels),
         }
     }

@@ -1,10 +1,7 @@
 //! Publish and unpublish of the reference backend, F1 to F6 step by step, each one request.
 
-use std::collections::BTreeMap;
-use std::sync::{MutexGuard, PoisonError};
-use std::time::Duration;
+use std::collections::HashSet;
 
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::access::{Access, AccessPath, Grant};
@@ -19,9 +16,6 @@ use crate::volume::{Volume, VolumeId, VolumeState};
 
 /// As SCSI over iSCSI has them; 0 is every target's own.
 const LUNS: std::ops::RangeInclusive<u16> = 1..=4095;
-
-/// How late a request may still be executed.
-const LATE_MAX: Duration = Duration::from_secs(600);
 
 /// How often a publish that meets another one starts again.
 const ROUNDS_MAX: usize = 4;
@@ -45,7 +39,8 @@ struct Holders {
 /// How one round of a publish ended.
 enum Round {
     Published(Outcome<Access>),
-    /// Another publisher was met, which has the higher name: once more from F1.
+    /// Once more from F1: another publisher was met, which has the higher name; or the connection
+    /// that was there had a number that must not come back.
     Again(Error),
 }
 
@@ -159,6 +154,16 @@ impl MemoryBackend {
                 "this host was shut out while it was given the volume",
             ));
         }
+        let wrong = |link: &Link| {
+            request.avoid_luns.contains(&link.lun)
+                || self.asked.is_anothers(&volume.id, host, link.lun)
+        };
+        if after.links.iter().any(wrong) {
+            // Left by a publish that did not know, and no grant was told for it.
+            self.disconnect(&volume.id, &volume.object, host).await?;
+            let why = "the connection's number is one that this host still uses";
+            return Ok(Round::Again(Error::new(ErrorKind::Busy, why)));
+        }
         let nonce = self.array.nonce();
         self.tag_holder(volume, host, nonce).await?;
         let access = access(self.array.name(), host, nonce, &after)?;
@@ -233,44 +238,38 @@ impl MemoryBackend {
     }
 
     /// Under the lowest number that is free: one that was just given back is given again, as
-    /// arrays do. A request that has no answer is not repeated, and its number is not used again
-    /// while it may be executed.
+    /// arrays do. A request that has no answer is not repeated.
     async fn connect(&self, request: &PublishVolume, host: &str) -> Result<()> {
         let volume = &request.volume;
-        for lun in LUNS {
-            if request.avoid_luns.contains(&lun) || self.is_unanswered(lun) {
-                continue;
-            }
+        let mut avoided: HashSet<u16> = request.avoid_luns.iter().copied().collect();
+        loop {
+            let open = LUNS.filter(|lun| !avoided.contains(lun));
+            let Some(lun) = self.asked.ask((&volume.id, host), open, |_count| 0) else {
+                return Err(Error::new(
+                    ErrorKind::ResourceExhausted,
+                    "no logical unit number is free on this host",
+                ));
+            };
             match self.connect_under(volume, host, lun).await {
                 Ok(true) => return Ok(()),
-                Ok(false) => {}
+                Ok(false) => {
+                    self.asked.refused(&volume.id, host, lun);
+                    avoided.insert(lun);
+                }
                 Err(error) if error.kind() == ErrorKind::Timeout => {
-                    self.unanswered_now().insert(lun, Instant::now());
+                    self.asked.lost(&volume.id, host, lun);
                     let undone = self.disconnect(&volume.id, &volume.object, host).await;
                     return Err(match undone {
                         Ok(_) => error,
                         Err(undo) => error.with_context("undo", undo.to_string()),
                     });
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.asked.refused(&volume.id, host, lun);
+                    return Err(error);
+                }
             }
         }
-        Err(Error::new(
-            ErrorKind::ResourceExhausted,
-            "no logical unit number is free on this host",
-        ))
-    }
-
-    fn unanswered_now(&self) -> MutexGuard<'_, BTreeMap<u16, Instant>> {
-        self.unanswered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_unanswered(&self, lun: u16) -> bool {
-        let mut unanswered = self.unanswered_now();
-        unanswered.retain(|_, since| since.elapsed() < LATE_MAX);
-        unanswered.contains_key(&lun)
     }
 
     /// Whether the number was free on the host.
@@ -354,6 +353,7 @@ impl MemoryBackend {
         let removed = self
             .disconnect(&request.volume, &request.object, &host)
             .await?;
+        self.asked.let_go(&request.volume, &host);
         Ok(if removed {
             Outcome::Done(())
         } else {

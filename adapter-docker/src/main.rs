@@ -99,6 +99,15 @@ fn load(path: &Path) -> Result<Config, ConfigError> {
     Ok(loaded.config)
 }
 
+/// Without the rights of root, volumes are made and none is mounted.
+fn tell_lack_of_rights() {
+    if !rustix::process::geteuid().is_root() {
+        tracing::error!(
+            "not run as root: volumes can be created and looked at, and none can be mounted; run it as root"
+        );
+    }
+}
+
 /// Once, at the start, and by name: what nobody should find out when a container is to run.
 fn tell_what_is_not_served(looked_up: Vec<Refused>, unseen: Vec<Refused>) {
     for Refused {
@@ -144,6 +153,7 @@ async fn run(
         unseen,
         ..
     } = fleet::assemble_with_mounts(config, &arguments.state_dir, &arguments.mounts())?;
+    tell_lack_of_rights();
     tell_what_is_not_served(looked_up, unseen);
     let settings = PluginSettings {
         namespace: config.namespace.clone(),

@@ -1,6 +1,6 @@
 //! Remove.
 
-use storage_core::{Error, ErrorKind, Result, VolumeName};
+use storage_core::{Error, ErrorKind, Outcome, Result, VolumeName};
 use tokio::time::Instant;
 
 use super::Plugin;
@@ -18,12 +18,16 @@ impl Plugin {
             counts.forget_used().await;
         }
         counts.done();
-        if result.is_ok() {
+        if let Ok(removed) = &result {
             crash_points::point!("docker.remove.removed");
             self.names.forget(&name);
-            tracing::info!(volume = %name, "removed; until the array eradicates it, `fairlead volume trash recover` brings it back");
+            if removed.is_done() {
+                tracing::info!(volume = %name, "removed; until the array eradicates it, `fairlead volume trash recover` brings it back");
+            } else {
+                tracing::info!(volume = %name, "there is no such volume to remove");
+            }
         }
-        result
+        result.map(drop)
     }
 
     async fn remove_uncounted(
@@ -31,7 +35,7 @@ impl Plugin {
         name: &VolumeName,
         counts: &mut VolumeCounts<'_>,
         deadline: Instant,
-    ) -> Result<()> {
+    ) -> Result<Outcome<()>> {
         let stale = self.drop_stale(name, counts).await?;
         if !counts.mounts().is_empty() {
             let message = format!("the volume is in use: {}", counts.mounts().describe());
@@ -41,10 +45,7 @@ impl Plugin {
         if stale || self.unreleased().contains(name) {
             self.unmount_now(name, deadline).await?;
         }
-        self.engine
-            .remove(name.clone(), deadline)
-            .await
-            .map(|_outcome| ())
+        self.engine.remove(name.clone(), deadline).await
     }
 
     /// Drops counts that are all of an earlier daemon, if no container has the mount any more.

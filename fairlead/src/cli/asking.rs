@@ -63,7 +63,7 @@ impl Answer {
         }
     }
 
-    fn note(&mut self, text: &str) {
+    pub(super) fn note(&mut self, text: &str) {
         let plain: String = text.chars().filter(|c| !c.is_control()).collect();
         let _infallible = writeln!(self.notes, "fairlead: {plain}");
     }
@@ -188,7 +188,13 @@ pub(super) fn array_ls(arguments: &ArrayLsArguments) -> Answer {
             }
             for unseen in &fleet.unseen {
                 answer.note(&format!(
-                    "{unseen} is of the fleet, and no configured array that answers is it"
+                    "{unseen} is one of the fleet's arrays and does not answer here: it is down, or not configured; if it is broken for good, `fairlead array remove NAME --lost` with this name or id gives it up"
+                ));
+            }
+            let strangers = list.arrays.iter().filter(|one| one.member.is_none());
+            for stranger in strangers.filter_map(|one| one.name.as_deref()) {
+                answer.note(&format!(
+                    "{stranger} is none of the fleet's arrays, or none any more: it gets no volumes. `fairlead array add {stranger}` makes it one; else take it out of the configuration"
                 ));
             }
         }

@@ -58,7 +58,25 @@ pub(super) fn change(
         drop(writeln!(err, "{}", operator::step_text(&step)));
     }
     match changed {
-        Ok(change) => Answer::printed(arguments.output, &change),
+        Ok(change) => {
+            let mut answer = Answer::printed(arguments.output, &change);
+            if let Some(text) = afterwards(what, change.changed, &arguments.array) {
+                answer.note(&text);
+            }
+            answer
+        }
         Err(error) => Answer::refused(&error),
+    }
+}
+
+/// What is left to do for a person, or that there was nothing to do.
+fn afterwards(what: Membering, changed: bool, array: &str) -> Option<String> {
+    match (what, changed) {
+        (Membering::Join, true) => None,
+        (Membering::Join, false) => Some(format!("{array} is a member already")),
+        (Membering::Leave, false) => Some(format!("{array} is no member")),
+        (Membering::Leave | Membering::GiveUp, _) => Some(format!(
+            "{array} is no member any more: take it out of every node's configuration, which waits for it until then"
+        )),
     }
 }

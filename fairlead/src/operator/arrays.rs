@@ -23,8 +23,8 @@ struct Told {
 pub async fn arrays(arrays: &Arrays) -> ArrayList {
     let answers = arrays.ask(ask).await;
     let told = answers.told.iter();
-    let records = told.filter_map(|(_, told)| told.record.as_ref());
-    let record = records.max_by_key(|record| (record.members.len(), record.epoch));
+    let records: Vec<&FleetRecord> = told.filter_map(|(_, told)| told.record.as_ref()).collect();
+    let record = in_force(&records);
     let mut entries = Vec::new();
     for site in &arrays.sites {
         let told = answers
@@ -52,6 +52,20 @@ pub async fn arrays(arrays: &Arrays) -> ArrayList {
         fleet: record.map(|record| fleet(record, &entries)),
         arrays: entries,
     }
+}
+
+/// The newest record of the larger fleet. An array that was given up and is back has an older one
+/// of the same fleet, with more members.
+fn in_force<'a>(records: &[&'a FleetRecord]) -> Option<&'a FleetRecord> {
+    let ours = records
+        .iter()
+        .max_by_key(|record| (record.members.len(), record.epoch))?;
+    let is_ours = |record: &&&FleetRecord| {
+        let mut members = record.members.iter();
+        members.any(|member| ours.member(&member.array).is_some())
+    };
+    let of_ours = records.iter().filter(is_ours);
+    of_ours.max_by_key(|record| record.epoch).copied()
 }
 
 fn fleet(record: &FleetRecord, entries: &[ArrayEntry]) -> FleetEntry {

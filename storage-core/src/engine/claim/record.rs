@@ -254,7 +254,14 @@ async fn ascertain(books: &Books, founding: Founding) -> Result<FleetRecord> {
     let Some(proposal) = same.into_iter().next() else {
         return Ok((*newest).clone());
     };
-    take(books, &voting, proposal).await
+    let changing = proposal.phase == FleetPhase::Changing;
+    take(books, &voting, proposal).await.map_err(|error| {
+        if !changing {
+            return error;
+        }
+        let why = "arrays are being added to the fleet or removed from it, and new names wait: two minutes, unless that was cut off";
+        Error::new(ErrorKind::Unavailable, why).with_source(error)
+    })
 }
 
 /// `NotFound` is certain: every configured array answers and has no record.

@@ -153,7 +153,10 @@ impl Sights {
         let mut lookup = Lookup::default();
         for sight in &self.0 {
             if let Err(error) = &sight.answer {
-                let array = sight.member.backend.to_string();
+                let mut array = sight.member.backend.to_string();
+                if roster.is_whole().is_ok() && roster.number_of(&sight.member).is_none() {
+                    array.push_str(", none of the fleet's: if it is gone for good, take it out of the configuration");
+                }
                 lookup.silent.push((array, error.duplicate()));
             }
         }

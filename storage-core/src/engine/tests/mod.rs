@@ -36,6 +36,12 @@ fn arrays() -> Vec<Arc<MemoryArray>> {
 }
 
 fn node(arrays: &[Arc<MemoryArray>], hostname: &str) -> Node {
+    let host = Host::new(hostname, hostname, Initiators::default());
+    process(arrays, Arc::new(MemoryAttacher::new(host, arrays.to_vec())))
+}
+
+/// A process on a machine that has what it has.
+fn process(arrays: &[Arc<MemoryArray>], attacher: Arc<MemoryAttacher>) -> Node {
     let namespace = Namespace::new("test").unwrap();
     let backends = arrays
         .iter()
@@ -45,8 +51,6 @@ fn node(arrays: &[Arc<MemoryArray>], hostname: &str) -> Node {
             Arc::new(backend) as Arc<dyn Backend>
         })
         .collect();
-    let host = Host::new(hostname, hostname, Initiators::default());
-    let attacher = Arc::new(MemoryAttacher::new(host, arrays.to_vec()));
     let hands: Arc<dyn Attacher> = Arc::<MemoryAttacher>::clone(&attacher);
     let settings = EngineSettings {
         ask_limit: Duration::from_secs(5),

@@ -104,6 +104,22 @@ async fn two_hosts_whose_restart_policies_never_rest_do_not_take_the_volume_from
     assert!(mounted(&two).await);
 }
 
+/// Its plugin died with it, and another host has the volume by the time it is back.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_comes_back_takes_nothing_back_for_its_restart_policy() {
+    let (arrays, one, two) = held().await;
+    two.engine.mount(by_right(), soon()).await.unwrap();
+    let back = super::process(&arrays, Arc::clone(&one.attacher));
+    back.engine.start().await.unwrap();
+    for _ in 0..30 {
+        refused(back.engine.mount(by_right(), soon()).await);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    assert!(mounted(&two).await && !mounted(&back).await);
+    assert!(back.engine.attachments().await.unwrap().is_empty());
+    back.engine.stop(Duration::from_secs(5)).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_gave_up_shuts_nobody_out() {
     let (arrays, one, two) = held().await;

@@ -53,7 +53,10 @@ pub(super) fn all_answer(census: &[Counted], record: &FleetRecord) -> Result<()>
     if !silent.is_empty() {
         return Err(Error::new(
             ErrorKind::Unavailable,
-            format!("all arrays must answer; silent: {}", silent.join("; ")),
+            format!(
+                "all arrays must answer (one that never will again is given up with `fairlead array remove NAME --lost`); silent: {}",
+                silent.join("; ")
+            ),
         ));
     }
     let here = |member: &&FleetMember| census.iter().any(|counted| counted.is(&member.array));

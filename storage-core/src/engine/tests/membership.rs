@@ -364,3 +364,158 @@ async fn all_namespaces_of_the_fleet_are_looked_at() {
     let both = other.through(backends(&arrays, "test", None));
     assert!(both.add("array-3", &silently).await.unwrap().is_done());
 }
+
+/// A change that is taken back leaves the votes as they were: with one vote for three arrays, names would
+/// wait for that array alone, and nobody would ever ask the others again.
+#[tokio::test(start_paused = true)]
+async fn giving_up_that_is_refused_on_the_way_leaves_who_votes_as_it_was() {
+    for count in [3, 4] {
+        let (arrays, one) = broken(count, 1).await;
+        let before = one.fleet_record().unwrap().claim_arrays.clone();
+        let (gave_up, ()) = tokio::join!(
+            async { membership(&arrays).give_up("array-1", &silently).await },
+            async {
+                sleep(Duration::from_secs(60)).await;
+                arrays[count - 1].set_down(true);
+                sleep(Duration::from_secs(35)).await;
+                arrays[count - 1].set_down(false);
+            }
+        );
+        assert_eq!(gave_up.unwrap_err().kind(), ErrorKind::Unavailable);
+        arrays[0].set_down(false);
+        let record = membership(&arrays).record().await.unwrap();
+        assert_eq!(
+            (record.phase, record.members.len()),
+            (FleetPhase::Open, count)
+        );
+        assert_eq!(record.claim_arrays, before, "{count}");
+        let made = one.create(name("new"), options(&[]), in_a_while()).await;
+        assert!(made.expect("all is as before").is_done());
+    }
+}
+
+/// What answers is not broken for good, whenever it is seen.
+#[tokio::test(start_paused = true)]
+async fn an_array_that_answers_again_on_the_way_is_not_given_up() {
+    for count in [2, 3, 4] {
+        let (arrays, one) = broken(count, 1).await;
+        let (gave_up, ()) = tokio::join!(
+            async { membership(&arrays).give_up("array-1", &silently).await },
+            async {
+                sleep(Duration::from_secs(60)).await;
+                arrays[0].set_down(false);
+            }
+        );
+        let refused = gave_up.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::FailedPrecondition, "{refused}");
+        let record = membership(&arrays).record().await.unwrap();
+        assert_eq!(
+            (record.phase, record.members.len()),
+            (FleetPhase::Open, count)
+        );
+        let found = one.create(name("lost"), options(&[]), in_a_while()).await;
+        assert!(!found.unwrap().is_done(), "{count}");
+        let made = one.create(name("new"), options(&[]), in_a_while()).await;
+        assert!(made.unwrap().is_done(), "{count}");
+    }
+}
+
+/// An array that refuses to answer is there all the same, and so are its volumes.
+#[tokio::test(start_paused = true)]
+async fn an_array_that_refuses_to_tell_is_not_given_up() {
+    for (step, kind) in [
+        ("fleet record", ErrorKind::FailedPrecondition),
+        ("fleet record", ErrorKind::Unavailable),
+        ("telemetry", ErrorKind::Unauthenticated),
+        ("telemetry", ErrorKind::PermissionDenied),
+    ] {
+        let (arrays, _one) = broken(3, 1).await;
+        arrays[0].set_down(false);
+        let refuses = Rule::new(move |request| {
+            let asked = request.array == "array-1" && request.step == step;
+            asked.then_some(Fate::Refused(kind))
+        });
+        let seen = backends(&arrays, "test", Some(&refuses));
+        let chance = Arc::new(SeededChance::new(5));
+        let admin = Membership::new(seen, "admin".to_owned(), chance);
+        let refused = admin.give_up("array-1", &silently).await.unwrap_err();
+        let what = format!("{step}: {refused}");
+        assert_eq!(refused.kind(), ErrorKind::FailedPrecondition, "{what}");
+        let record = membership(&arrays).record().await.unwrap();
+        assert_eq!((record.epoch.0, record.members.len()), (1, 3), "{what}");
+    }
+}
+
+/// Nobody has asked it.
+#[tokio::test(start_paused = true)]
+async fn an_array_that_is_not_configured_is_not_given_up() {
+    let (arrays, _one) = broken(3, 1).await;
+    arrays[0].set_down(false);
+    let refused = membership(&arrays[1..]).give_up("array-1", &silently).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::FailedPrecondition, "{refused}");
+    let record = membership(&arrays).record().await.unwrap();
+    assert_eq!((record.epoch.0, record.members.len()), (1, 3));
+}
+
+/// Who gives an array up dies half way, and the array comes back: names must not wait for a change
+/// that nobody can finish any more.
+#[tokio::test(start_paused = true)]
+async fn giving_up_that_was_cut_off_is_taken_back_once_the_array_answers() {
+    for count in [2, 3, 4] {
+        for dies_at in 1..=6 {
+            let (arrays, one) = broken(count, 1).await;
+            let dying = Membership::new(
+                backends(&arrays, "test", Some(&dies_at_copy(dies_at))),
+                "admin".to_owned(),
+                Arc::new(SeededChance::new(7)),
+            );
+            let died = timeout(
+                Duration::from_secs(900),
+                dying.give_up("array-1", &silently),
+            );
+            drop(died.await);
+            arrays[0].set_down(false);
+            let ended = membership(&arrays).give_up("array-1", &silently).await;
+            let what = format!("{count}, {dies_at}: {ended:?}");
+            let ended = ended.unwrap_err();
+            if ended.kind() == ErrorKind::NotFound {
+                continue;
+            }
+            assert_eq!(ended.kind(), ErrorKind::FailedPrecondition, "{what}");
+            let record = membership(&arrays).record().await.unwrap();
+            assert_eq!(
+                (record.phase, record.members.len()),
+                (FleetPhase::Open, count),
+                "{what}"
+            );
+            assert_eq!(record.claim_arrays.len(), [1, 3, 3][count - 2], "{what}");
+            let found = one.create(name("lost"), options(&[]), in_a_while()).await;
+            assert!(!found.expect(&what).is_done(), "{what}");
+            let made = one.create(name("new"), options(&[]), in_a_while()).await;
+            assert!(made.expect(&what).is_done(), "{what}");
+        }
+    }
+}
+
+/// The same for an array that was to join and has a name of the fleet by now.
+#[tokio::test(start_paused = true)]
+async fn a_change_that_was_cut_off_and_is_refused_now_is_taken_back() {
+    let arrays = arrays(4);
+    let one = engine(&arrays[..3], "one");
+    let _made = one.create(name("v"), options(&[]), soon()).await.unwrap();
+    let dying = Membership::new(
+        backends(&arrays, "test", Some(&dies_at_copy(5))),
+        "admin".to_owned(),
+        Arc::new(SeededChance::new(7)),
+    );
+    let died = timeout(Duration::from_secs(600), dying.add("array-4", &silently));
+    assert!(died.await.is_err());
+    let record = membership(&arrays).record().await.unwrap();
+    assert_eq!(record.phase, FleetPhase::Changing);
+    arrays[3].add_foreign("test-v", Size::from_gib(1)).unwrap();
+    let refused = membership(&arrays).add("array-4", &silently).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::FailedPrecondition);
+    let record = membership(&arrays).record().await.unwrap();
+    assert_eq!((record.phase, record.members.len()), (FleetPhase::Open, 3));
+}

@@ -13,13 +13,16 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use self::change::{Change, Turn, all_answer, begun, lost, target, with_change, without_vote};
+use self::change::{
+    Change, Turn, all_answer, answers, begun, lost, not_asked, refuses, target, with_change,
+    without_change, without_vote,
+};
 use super::audit::{drain, names, refused};
 use super::record::{Books, Counted, Founding, census, keep, load, put, spread, take};
 use super::roster::{claims, described};
 use crate::backend::Backend;
 use crate::chance::Chance;
-use crate::engine::fleet::{Fleet, Member};
+use crate::engine::fleet::{Fleet, Member, bounded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fleet_record::{Epoch, FleetMember, FleetPhase, FleetRecord};
 use crate::name::Namespace;
@@ -145,8 +148,9 @@ impl Membership {
     /// what it has: the names of its volumes are free from then on, so it must never come back.
     ///
     /// # Errors
-    /// `NotFound` when no member is that; `FailedPrecondition` when it answers, or is the last
-    /// member; `Unavailable` unless all others answer. `Busy` when somebody else changes them.
+    /// `NotFound` when no member is that; `FailedPrecondition` when it answers, then or later on the
+    /// way, is not configured, or is the last member; `Unavailable` unless all others answer. `Busy`
+    /// when somebody else changes them.
     pub async fn give_up(
         &self,
         array: &str,
@@ -190,10 +194,17 @@ impl Membership {
             target,
             as_member,
             turn,
+            votes: (record.phase == FleetPhase::Open).then(|| record.claim_arrays.clone()),
             progress,
         };
-        // Before anybody has to wait.
-        self.check(&change, &record).await?;
+        if turn == Turn::Lost && !books.fleet.members().iter().any(|one| change.is_lost(one)) {
+            return Err(not_asked(&change.as_member));
+        }
+        // Before anybody has to wait. Where they wait already, a refusal has to take the change back.
+        if record.phase == FleetPhase::Open {
+            self.is_silent(&change).await?;
+            self.check(&change, &record).await?;
+        }
         let frozen = self.freeze(&change, &record).await?;
         (change.progress)(MembershipStep::Frozen(frozen.epoch));
         let checked = self.settle(&change, &frozen).await;
@@ -276,7 +287,31 @@ impl Membership {
         }
         (change.progress)(MembershipStep::Drained(drained));
         (change.progress)(MembershipStep::Checking);
+        self.is_silent(change).await?;
         self.check(change, frozen).await
+    }
+
+    /// That an array is lost is somebody's word. That it does not answer can be seen, and not by
+    /// whether it told all that it was asked: one that refuses is there, and so are its volumes.
+    async fn is_silent(&self, change: &Change<'_>) -> Result<()> {
+        if change.turn != Turn::Lost {
+            return Ok(());
+        }
+        let fleet = &self.books()?.fleet;
+        for member in fleet.members().iter().filter(|one| change.is_lost(one)) {
+            let refused = match bounded(fleet.ask_limit, member.backend.telemetry()).await {
+                Ok(told) if told.array != change.as_member.array => continue,
+                Ok(_) => answers(&change.as_member),
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) =>
+                {
+                    continue;
+                }
+                Err(error) => refuses(&change.as_member, member, error),
+            };
+            return Err(refused);
+        }
+        Ok(())
     }
 
     /// Whether the change would double a name, or lose one.
@@ -354,6 +389,10 @@ async fn drain_all(view: &Books, change: &Change<'_>, frozen: &FleetRecord) -> R
     for member in view.fleet.members() {
         let identified = member.identify().await;
         if change.is_lost(member) {
+            // It answers after all, and the change will be taken back.
+            if identified.is_ok() {
+                drained += drain(member).await.unwrap_or_default();
+            }
             continue;
         }
         let array = identified?.array;
@@ -382,6 +421,8 @@ async fn open(
     };
     if changed {
         with_change(&mut proposal, change)?;
+    } else {
+        without_change(&mut proposal, change);
     }
     let nonce = proposal.nonce;
     crash_points::point!("record.open");

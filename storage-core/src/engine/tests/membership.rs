@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::claims::{Rule, arrays, engine, in_a_while, on};
+use super::claims::{Rule, Setting, arrays, build, engine, in_a_while, on};
 use super::{name, options, soon, volumes_on};
 use crate::backend::Backend;
 use crate::chance::SeededChance;
@@ -518,4 +518,54 @@ async fn a_change_that_was_cut_off_and_is_refused_now_is_taken_back() {
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::FailedPrecondition);
     let record = membership(&arrays).record().await.unwrap();
     assert_eq!((record.phase, record.members.len()), (FleetPhase::Open, 3));
+}
+
+/// Two epochs that were proposed at the same moment, each with one vote, while the array that has the
+/// third one is broken for good: giving that one up decides it.
+#[tokio::test(start_paused = true)]
+async fn a_tie_that_only_the_lost_array_could_break_ends_as_it_is_given_up() {
+    let arrays = arrays(3);
+    let one = engine(&arrays, "one");
+    let _made = one.create(name("v"), on(2), soon()).await.unwrap();
+    let proposer = |namespace: &'static str, array: &'static str, fate: Fate| {
+        let rule = Rule::new(move |request| {
+            let put = request.array == array && request.step == "put fleet record";
+            put.then_some(fate)
+        });
+        let wire: Arc<dyn Wire> = rule;
+        build(&Setting {
+            arrays: &arrays,
+            host: namespace,
+            namespace,
+            wire: Some(wire),
+        })
+    };
+    let second = proposer("second", "array-2", Fate::Refused(ErrorKind::Unavailable));
+    let slow = Fate::Slow(Duration::from_secs(5), Duration::ZERO);
+    let third = proposer("third", "array-3", slow);
+    for engine in [&second, &third] {
+        engine.start().await.unwrap();
+    }
+    sleep(Duration::from_secs(60)).await;
+    arrays[0].set_down(true);
+    let (made, other_made) = tokio::join!(
+        second.create(name("w"), options(&[]), soon()),
+        third.create(name("w"), options(&[]), soon()),
+    );
+    for undecided in [made, other_made] {
+        assert_eq!(undecided.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    let record = membership(&arrays).record().await;
+    assert_eq!(record.unwrap_err().kind(), ErrorKind::Unavailable);
+    let all = |namespace| backends(&arrays, namespace, None);
+    let admin = membership(&arrays)
+        .through(all("second"))
+        .through(all("third"));
+    let record = admin.give_up("array-1", &silently).await;
+    let record = record.expect("a tie").into_inner();
+    assert_eq!((record.members.len(), record.namespaces.len()), (2, 3));
+    let made = engine(&arrays[1..], "after")
+        .create(name("x"), options(&[]), in_a_while())
+        .await;
+    assert!(made.expect("all arrays answer").is_done());
 }

@@ -126,6 +126,40 @@ pub(super) fn begun(census: &[Counted], lost: &str) -> Option<FleetRecord> {
     (record.epoch == Epoch(1) && all).then(|| record.clone())
 }
 
+/// The newest record where two were proposed at the same moment, and only the vote of the lost array
+/// could decide between them: the next epoch is taken from the first array's. They must differ in
+/// their namespaces alone, which are put together: either may have been in force.
+pub(super) fn tied(census: &[Counted], lost: &str) -> Option<FleetRecord> {
+    let copies = || census.iter().filter_map(Counted::copy);
+    let newest = copies().max_by_key(|copy| copy.epoch)?;
+    let is_lost = |member: &FleetMember| member.name == lost || member.array.as_str() == lost;
+    let lost = newest.members.iter().find(|member| is_lost(member))?.number;
+    let mut rivals = Vec::new();
+    for number in newest.claim_arrays.iter().filter(|one| **one != lost) {
+        let voter = newest.members.iter().find(|one| one.number == *number)?;
+        let copy = census.iter().find(|counted| counted.is(&voter.array))?;
+        // Whoever lacks it can still be asked to vote.
+        rivals.push(copy.copy().filter(|copy| copy.epoch == newest.epoch)?);
+    }
+    let mut record = (*rivals.first()?).clone();
+    for copy in copies().filter(|copy| copy.epoch == newest.epoch) {
+        let alike = FleetRecord {
+            nonce: record.nonce,
+            namespaces: record.namespaces.clone(),
+            ..copy.clone()
+        };
+        if alike != record {
+            return None;
+        }
+        for namespace in &copy.namespaces {
+            if !record.namespaces.contains(namespace) {
+                record.namespaces.push(namespace.clone());
+            }
+        }
+    }
+    Some(record)
+}
+
 /// The member that is given up, by its name or id: who it is must not depend on who answers.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use self::change::{
-    Change, Turn, all_answer, answers, begun, lost, not_asked, refuses, target, with_change,
+    Change, Turn, all_answer, answers, begun, lost, not_asked, refuses, target, tied, with_change,
     without_change, without_vote,
 };
 use super::audit::{drain, names, refused};
@@ -104,7 +104,8 @@ impl Membership {
     }
 
     /// The same where an array is lost, given by name or id: a first record that only it could show
-    /// to be complete counts when all others have it.
+    /// to be complete counts when all others have it, and of two that only its vote could decide
+    /// between, the first.
     ///
     /// # Errors
     /// As [`Self::record`].
@@ -112,7 +113,9 @@ impl Membership {
         let books = self.books()?;
         match self.record().await {
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                begun(&census(books).await, lost).map(Arc::new).ok_or(error)
+                let census = census(books).await;
+                let record = begun(&census, lost).or_else(|| tied(&census, lost));
+                record.map(Arc::new).ok_or(error)
             }
             record => record,
         }

@@ -569,3 +569,37 @@ async fn a_tie_that_only_the_lost_array_could_break_ends_as_it_is_given_up() {
         .await;
     assert!(made.expect("all arrays answer").is_done());
 }
+
+/// A member breaks for good while names wait for another array, whoever adds that one being dead too.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_breaks_in_the_middle_of_a_change_is_given_up() {
+    for count in [2, 3] {
+        for dies_at in 2..=count * 4 {
+            let arrays = arrays(count + 1);
+            let one = engine(&arrays[..count], "one");
+            let made = one.create(name("v"), on(count), soon()).await;
+            assert!(made.unwrap().is_done());
+            let joining = format!("array-{}", count + 1);
+            let dying = Membership::new(
+                backends(&arrays, "test", Some(&dies_at_copy(dies_at))),
+                "admin".to_owned(),
+                Arc::new(SeededChance::new(7)),
+            );
+            let died = timeout(Duration::from_secs(600), dying.add(&joining, &silently));
+            drop(died.await);
+            arrays[0].set_down(true);
+            let record = membership(&arrays).give_up("array-1", &silently).await;
+            let what = format!("{count}, {dies_at}");
+            let record = record.expect(&what).into_inner();
+            assert_eq!(record.phase, FleetPhase::Open, "{what}");
+            assert!(record.members.iter().all(|member| member.name != "array-1"));
+            let joined = membership(&arrays[1..]).add(&joining, &silently).await;
+            assert_eq!(joined.expect(&what).get().members.len(), count, "{what}");
+            let two = engine(&arrays[1..], "two");
+            let found = two.create(name("v"), options(&[]), in_a_while()).await;
+            assert!(!found.expect(&what).is_done());
+            let made = two.create(name("w"), options(&[]), in_a_while()).await;
+            assert!(made.expect(&what).is_done());
+        }
+    }
+}

@@ -226,7 +226,10 @@ impl Membership {
     /// From here on nobody takes a name: every member says so, and the array that comes or goes.
     async fn freeze(&self, change: &Change<'_>, record: &FleetRecord) -> Result<FleetRecord> {
         let books = self.books()?;
-        let frozen = if record.phase == FleetPhase::Changing {
+        // Nobody else has a vote, and it never gives its own again.
+        let decides_alone =
+            change.turn == Turn::Lost && record.claim_arrays == [change.as_member.number];
+        let frozen = if record.phase == FleetPhase::Changing && !decides_alone {
             record.clone()
         } else {
             let mut proposal = FleetRecord {
@@ -238,8 +241,7 @@ impl Membership {
             let mut before = record.clone();
             if change.turn == Turn::Lost {
                 without_vote(&mut proposal, change.as_member.number);
-                if record.claim_arrays == [change.as_member.number] {
-                    // Nobody else has a vote, and it never gives its own again.
+                if decides_alone {
                     before.claim_arrays.clone_from(&proposal.claim_arrays);
                 }
             }

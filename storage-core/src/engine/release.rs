@@ -106,7 +106,8 @@ impl Shared {
                 return Ok(true);
             };
             let fence = fencing.last_fence(&volume).await?;
-            Ok::<bool, Error>(fence.is_some_and(|fence| fence.old_hosts.contains(&host)))
+            let old = fence.map(|fence| fence.old_hosts).unwrap_or_default();
+            Ok::<bool, Error>(old.iter().any(|one| one.eq_ignore_ascii_case(&host)))
         };
         asked.await.unwrap_or(true)
     }

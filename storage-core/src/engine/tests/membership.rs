@@ -603,3 +603,45 @@ async fn a_member_that_breaks_in_the_middle_of_a_change_is_given_up() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_who_give_an_array_up_at_once_end_with_one_fleet() {
+    for count in [2, 3, 4] {
+        for apart in [0, 1, 45, 89, 90, 91, 100, 130] {
+            let (arrays, one) = broken(count, 1).await;
+            for (index, array) in arrays.iter().enumerate() {
+                array.set_delay(Duration::from_millis(150 + 70 * index as u64));
+            }
+            let second = Membership::new(
+                backends(&arrays, "test", None),
+                "other".to_owned(),
+                Arc::new(SeededChance::new(3)),
+            );
+            let (first, second) = tokio::join!(
+                async { membership(&arrays).give_up("array-1", &silently).await },
+                async {
+                    sleep(Duration::from_secs(apart)).await;
+                    second.give_up("array-1", &silently).await
+                }
+            );
+            let what = format!("{count}, {apart}: {first:?}, {second:?}");
+            assert!(first.is_ok() || second.is_ok(), "{what}");
+            let record = membership(&arrays).record().await.unwrap();
+            assert_eq!(
+                (record.phase, record.members.len()),
+                (FleetPhase::Open, count - 1),
+                "{what}"
+            );
+            let copies = arrays[1..].iter().map(|array| array.objects());
+            let epoch = format!("fl-fleet-{}", record.epoch);
+            assert!(
+                copies.into_iter().all(|objects| objects.contains(&epoch)),
+                "{what}"
+            );
+            drop(one.create(name("w"), options(&[]), soon()).await);
+            let two = engine(&arrays[1..], "two");
+            let made = two.create(name("w"), options(&[]), in_a_while()).await;
+            assert!(made.expect(&what).is_done());
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! The tag `fence`: what is recorded of a volume's last fence, for people.
 //!
 //! JSON in at most 256 characters (vendor REST document, `Tag.value`): of many hosts that were shut
-//! out together, the last ones are left out. Nothing reads it to decide.
+//! out together, the last ones are left out. Nobody is let in by what it says; a host whose unmount had no
+//! answer sees in it whether it was shut out.
 
 use serde::{Deserialize, Serialize};
 use storage_core::{Error, ErrorKind, Fence, FenceReason, Result};

@@ -85,7 +85,7 @@ async fn mount_located(
     crash_points::point!("mount.located");
     let recorded = release_namesakes(shared, &located).await?;
     let withheld = matches!(preemption, Preemption::ShutOut(_))
-        && (recorded || shared.shut_out.withholds(&located.volume.name));
+        && (shared.shut_out.withholds(&located.volume.name) || recorded);
     if withheld {
         preemption = Preemption::Refuse;
     }

@@ -73,14 +73,43 @@ impl Shared {
             object: attachment.object.clone(),
         };
         let unpublished = self.unpublish(&held).await?;
-        if !unpublished.is_done() {
-            // It was taken away: by somebody else, or by this host before its process died.
+        // It was taken away: by somebody else, unless this host has asked for that before.
+        let asked_before = attachment.state == AttachmentState::Released;
+        if !unpublished.is_done() && (!asked_before || self.was_shut_out(&held).await) {
             self.shut_out.note(&attachment.name);
         }
         crash_points::point!("unmount.unpublished");
         self.attacher.forget(&attachment.volume).await?;
         crash_points::point!("unmount.forgotten");
         Ok(())
+    }
+
+    /// Whether somebody else has the volume and, as far as the array records it, took it from this
+    /// host. An unmount whose answer was lost is no fence: the host would have no right any more when
+    /// whoever got the volume then is dead. What cannot be told is taken for one.
+    async fn was_shut_out(&self, held: &HeldVolume) -> bool {
+        let host = self.attacher.host().object_name();
+        let asked = async {
+            let Some(member) = self.array_of(held).await? else {
+                return Ok(false);
+            };
+            let backend = &member.backend;
+            let key = VolumeKey::Id(held.volume.clone());
+            let Some(volume) = backend.get(key).await? else {
+                return Ok(false);
+            };
+            let publications = backend.published(&volume).await?;
+            if publications.iter().all(|one| one.host == host) {
+                return Ok(false);
+            }
+            let Some(fencing) = backend.fencing() else {
+                return Ok(true);
+            };
+            let fence = fencing.last_fence(&volume).await?;
+            let old = fence.map(|fence| fence.old_hosts).unwrap_or_default();
+            Ok::<bool, Error>(old.iter().any(|one| one.eq_ignore_ascii_case(&host)))
+        };
+        asked.await.unwrap_or(true)
     }
 
     /// Takes away a connection in doubt, if nothing on this host uses the volume: neither by its

@@ -29,13 +29,15 @@ impl ShutOut {
 
     /// This host was shut out.
     pub(crate) fn note(&self, name: &VolumeName) {
-        self.lock().insert(name.clone(), Instant::now());
+        let mut noted = self.lock();
+        forget_old(&mut noted);
+        noted.insert(name.clone(), Instant::now());
     }
 
     /// Whether a Mount has no right for that. It begins the while anew.
     pub(crate) fn withholds(&self, name: &VolumeName) -> bool {
         let mut noted = self.lock();
-        noted.retain(|_, since| since.elapsed() < QUIET);
+        forget_old(&mut noted);
         let Some(since) = noted.get_mut(name) else {
             return false;
         };
@@ -47,6 +49,10 @@ impl ShutOut {
     pub(crate) fn forget(&self, name: &VolumeName) {
         self.lock().remove(name);
     }
+}
+
+fn forget_old(noted: &mut HashMap<VolumeName, Instant>) {
+    noted.retain(|_, since| since.elapsed() < QUIET);
 }
 
 #[cfg(test)]
@@ -71,5 +77,16 @@ mod tests {
         shut_out.note(&name);
         shut_out.forget(&name);
         assert!(!shut_out.withholds(&name));
+    }
+
+    /// Also where no Mount ever asks by right.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_over_is_not_kept() {
+        let shut_out = ShutOut::default();
+        for number in 0..50 {
+            shut_out.note(&VolumeName::new(format!("v{number}")).unwrap());
+            advance(QUIET / 5).await;
+        }
+        assert!(shut_out.lock().len() <= 5);
     }
 }

@@ -198,15 +198,19 @@ pub(super) async fn census(books: &Books) -> Vec<Counted> {
     }
     let mut counted: Vec<Counted> = Vec::new();
     for (member, answer) in books.fleet.members().iter().zip(answers) {
-        let identity = member.identity();
-        if identity.is_some() && counted.iter().any(|one| one.identity == identity) {
-            continue;
-        }
-        counted.push(Counted {
+        let one = Counted {
             member: Arc::clone(member),
-            identity,
+            identity: member.identity(),
             answer: answer.unwrap_or_else(|| Err(member.no_answer().1)),
-        });
+        };
+        let same =
+            |other: &&mut Counted| other.identity.is_some() && other.identity == one.identity;
+        match counted.iter_mut().find(same) {
+            // Another address of the array, which may answer by one of them alone.
+            Some(first) if first.answer.is_err() => *first = one,
+            Some(_) => {}
+            None => counted.push(one),
+        }
     }
     counted
 }
@@ -244,7 +248,13 @@ async fn ascertain(books: &Books, founding: Founding) -> Result<FleetRecord> {
     if before.is_none()
         && let [only] = same.as_slice()
     {
-        let lacks = |counted: &Counted| counted.answer.is_ok() && counted.copy().is_none();
+        // One that was silent for longer than an epoch has an older one.
+        let lacks = |counted: &Counted| {
+            let identity = counted.identity.as_ref();
+            identity.is_some_and(|one| only.member(&one.array).is_some())
+                && counted.answer.is_ok()
+                && counted.copy().is_none_or(|copy| copy.epoch < only.epoch)
+        };
         if census.iter().any(lacks) {
             drop(spread(books, only).await);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::claims::{Setting, arrays, build, engine, engine_with, in_a_while, on};
 use super::{name, options, soon, volumes_on};
@@ -143,4 +143,38 @@ async fn a_second_namespace_enters_itself_in_the_record() {
         .create(name("v"), options(&[]), soon())
         .await;
     assert!(matches!(again, Ok(Outcome::AlreadySo(_))));
+}
+
+/// An array may be silent for longer than one epoch: namespaces are entered without it.
+#[tokio::test(start_paused = true)]
+async fn an_array_that_missed_several_epochs_gets_the_record_when_it_is_back() {
+    for silent in 0..3 {
+        let arrays = arrays(3);
+        let one = engine(&arrays, "one");
+        let _made = one.create(name("v"), options(&[]), soon()).await.unwrap();
+        let mut others = Vec::new();
+        for (host, namespace) in [("two", "second"), ("three", "third")] {
+            let other = build(&Setting {
+                arrays: &arrays,
+                host,
+                namespace,
+                wire: None,
+            });
+            other.start().await.unwrap();
+            others.push(other);
+        }
+        sleep(Duration::from_secs(60)).await;
+        arrays[silent].set_down(true);
+        for (number, other) in (2..).zip(&others) {
+            let made = other.create(name("v"), options(&[]), in_a_while()).await;
+            drop(made);
+            assert_eq!(other.fleet_record().unwrap().epoch.0, number);
+        }
+        arrays[silent].set_down(false);
+        let made = one.create(name("w"), options(&[]), in_a_while()).await;
+        assert!(made.expect("all arrays answer").is_done(), "{silent}");
+        let fresh = engine(&arrays, "fresh");
+        let made = fresh.create(name("x"), options(&[]), in_a_while()).await;
+        assert!(made.expect("all arrays answer").is_done(), "{silent}");
+    }
 }

@@ -10,14 +10,14 @@ use super::claims::{Rule, arrays, engine, in_a_while, on};
 use super::{name, options, soon, volumes_on};
 use crate::backend::Backend;
 use crate::chance::SeededChance;
-use crate::engine::{Engine, Membership, MembershipStep};
-use crate::error::{Error, ErrorKind};
+use crate::engine::{Membership, MembershipStep};
+use crate::error::ErrorKind;
 use crate::fleet_record::FleetPhase;
 use crate::memory::{Fate, MemoryArray, MemoryBackend, Wire};
 use crate::name::Namespace;
 use crate::size::Size;
 
-fn backends(
+pub(super) fn backends(
     arrays: &[Arc<MemoryArray>],
     namespace: &str,
     wire: Option<&Arc<Rule>>,
@@ -34,12 +34,12 @@ fn backends(
     backends.collect()
 }
 
-fn membership(arrays: &[Arc<MemoryArray>]) -> Membership {
+pub(super) fn membership(arrays: &[Arc<MemoryArray>]) -> Membership {
     let chance = Arc::new(SeededChance::new(99));
     Membership::new(backends(arrays, "test", None), "admin".to_owned(), chance)
 }
 
-fn silently(_step: MembershipStep) {}
+pub(super) fn silently(_step: MembershipStep) {}
 
 #[tokio::test(start_paused = true)]
 async fn an_array_joins_while_nodes_create_and_no_name_is_doubled() {
@@ -150,141 +150,8 @@ async fn an_array_leaves_when_it_has_no_volumes() {
     assert_eq!(number, Some(5), "a number is never given twice");
 }
 
-/// A fleet of so many arrays with `lost` on the n-th and `kept` on another; the n-th is down.
-async fn broken(count: usize, lost: usize) -> (Vec<Arc<MemoryArray>>, Arc<Engine>) {
-    let arrays = arrays(count);
-    let one = engine(&arrays, "one");
-    let other = lost % count + 1;
-    for (text, array) in [("lost", lost), ("kept", other)] {
-        let made = one.create(name(text), on(array), soon()).await.unwrap();
-        assert!(made.is_done());
-    }
-    arrays[lost - 1].set_down(true);
-    (arrays, one)
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_array_that_is_broken_for_good_is_given_up() {
-    for (count, lost) in [(2, 1), (2, 2), (3, 1), (4, 1), (4, 4)] {
-        let (arrays, one) = broken(count, lost).await;
-        let what = format!("{lost} of {count}");
-        // Longer than what anybody saw of it is good for.
-        sleep(Duration::from_secs(13 * 3600)).await;
-        let refused = one.create(name("new"), options(&[]), soon()).await;
-        assert_eq!(
-            refused.unwrap_err().kind(),
-            ErrorKind::Unavailable,
-            "{what}"
-        );
-        let array = format!("array-{lost}");
-        let record = membership(&arrays)
-            .give_up(&array, &silently)
-            .await
-            .unwrap();
-        let record = record.into_inner();
-        assert_eq!(
-            (record.phase, record.members.len()),
-            (FleetPhase::Open, count - 1)
-        );
-        assert!(record.members.iter().all(|member| member.name != array));
-        // As long as it is configured it may have anything.
-        let refused = one.create(name("new"), options(&[]), soon()).await;
-        assert_eq!(
-            refused.unwrap_err().kind(),
-            ErrorKind::Unavailable,
-            "{what}"
-        );
-        let mut others = arrays.clone();
-        others.remove(lost - 1);
-        let two = engine(&others, "two");
-        let made = two.create(name("new"), options(&[]), soon()).await;
-        assert!(made.expect(&what).is_done());
-        let kept = two.create(name("kept"), options(&[]), soon()).await;
-        assert!(!kept.unwrap().is_done(), "{what}");
-        let doubled = two.create(name("lost"), options(&[]), soon()).await;
-        assert!(doubled.unwrap().is_done(), "its names are free: {what}");
-        arrays[lost - 1].set_down(false);
-        let refused = membership(&arrays)
-            .add(&array, &silently)
-            .await
-            .unwrap_err();
-        assert_eq!(
-            refused.kind(),
-            ErrorKind::FailedPrecondition,
-            "{what}: {refused}"
-        );
-        assert!(refused.message().contains("lost"), "{refused}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_array_that_answers_is_not_given_up_and_neither_are_two() {
-    let (arrays, _one) = broken(4, 1).await;
-    for (array, kind, word) in [
-        ("array-2", ErrorKind::FailedPrecondition, "answers"),
-        ("array-9", ErrorKind::NotFound, "array-1"),
-    ] {
-        let refused = membership(&arrays).give_up(array, &silently).await;
-        let refused = refused.unwrap_err();
-        assert_eq!(refused.kind(), kind, "{refused}");
-        assert!(refused.message().contains(word), "{refused}");
-    }
-    arrays[2].set_down(true);
-    let refused = membership(&arrays).give_up("array-1", &silently).await;
-    let refused = refused.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");
-    arrays[2].set_down(false);
-    let record = membership(&arrays).record().await.unwrap();
-    assert_eq!((record.phase, record.members.len()), (FleetPhase::Open, 4));
-    // One that goes silent on the way: everything is as it was, but who votes.
-    let (gave_up, ()) = tokio::join!(
-        async { membership(&arrays).give_up("array-1", &silently).await },
-        async {
-            sleep(Duration::from_secs(60)).await;
-            arrays[2].set_down(true);
-        }
-    );
-    assert_eq!(gave_up.unwrap_err().kind(), ErrorKind::Unavailable);
-    arrays[2].set_down(false);
-    let record = membership(&arrays).give_up("array-1", &silently).await;
-    assert_eq!(record.unwrap().get().members.len(), 3);
-}
-
-#[tokio::test(start_paused = true)]
-async fn giving_up_that_was_cut_off_is_finished_by_the_next() {
-    for (count, lost) in [(2, 1), (4, 1)] {
-        for dies_at in 1..=7 {
-            let (arrays, _one) = broken(count, lost).await;
-            let dying = Membership::new(
-                backends(&arrays, "test", Some(&dies_at_copy(dies_at))),
-                "admin".to_owned(),
-                Arc::new(SeededChance::new(7)),
-            );
-            let died = timeout(
-                Duration::from_secs(900),
-                dying.give_up("array-1", &silently),
-            );
-            let died = died.await;
-            let ended = membership(&arrays).give_up("array-1", &silently).await;
-            let what = format!("{count}, {dies_at}: {died:?}, then {ended:?}");
-            // Done before, and only the answer was missing.
-            let gone = |error: &Error| error.kind() == ErrorKind::NotFound;
-            assert!(ended.as_ref().map_or_else(gone, |_| true), "{what}");
-            let record = membership(&arrays).record().await.unwrap();
-            assert_eq!(
-                (record.phase, record.members.len()),
-                (FleetPhase::Open, count - 1),
-                "{what}"
-            );
-            let two = engine(&arrays[1..], "two");
-            let made = two.create(name("w"), options(&[]), in_a_while()).await;
-            assert!(made.expect(&what).is_done());
-        }
-    }
-}
-
 /// Whoever asks through it is dead as it writes its n-th copy of a record.
-fn dies_at_copy(number: usize) -> Arc<Rule> {
+pub(super) fn dies_at_copy(number: usize) -> Arc<Rule> {
     let left = Mutex::new(number);
     Rule::new(move |request| {
         if !request.step.contains("put fleet") {
@@ -363,4 +230,26 @@ async fn all_namespaces_of_the_fleet_are_looked_at() {
     assert!(refused.message().contains("test"), "{refused}");
     let both = other.through(backends(&arrays, "test", None));
     assert!(both.add("array-3", &silently).await.unwrap().is_done());
+}
+
+/// The same for an array that was to join and has a name of the fleet by now.
+#[tokio::test(start_paused = true)]
+async fn a_change_that_was_cut_off_and_is_refused_now_is_taken_back() {
+    let arrays = arrays(4);
+    let one = engine(&arrays[..3], "one");
+    let _made = one.create(name("v"), options(&[]), soon()).await.unwrap();
+    let dying = Membership::new(
+        backends(&arrays, "test", Some(&dies_at_copy(5))),
+        "admin".to_owned(),
+        Arc::new(SeededChance::new(7)),
+    );
+    let died = timeout(Duration::from_secs(600), dying.add("array-4", &silently));
+    assert!(died.await.is_err());
+    let record = membership(&arrays).record().await.unwrap();
+    assert_eq!(record.phase, FleetPhase::Changing);
+    arrays[3].add_foreign("test-v", Size::from_gib(1)).unwrap();
+    let refused = membership(&arrays).add("array-4", &silently).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::FailedPrecondition);
+    let record = membership(&arrays).record().await.unwrap();
+    assert_eq!((record.phase, record.members.len()), (FleetPhase::Open, 3));
 }

@@ -3,6 +3,7 @@
 mod claims;
 mod copies;
 mod founding;
+mod giving_up;
 mod membership;
 mod preemption;
 mod recovery;

@@ -1,15 +1,17 @@
 //! The right to shut another host out: whose it is, and when it is none.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::claims::{Rule, Setting, build};
 use super::{Node, arrays, name, node, options, soon};
 use crate::attach::{Attacher, AttachmentState};
 use crate::engine::MountVolume;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::MemoryArray;
+use crate::memory::{Fate, MemoryArray, Wire};
 
 fn by_right() -> MountVolume {
     MountVolume {
@@ -180,4 +182,55 @@ async fn background_work_shuts_nobody_out() {
     assert!(one.engine.attachments().await.unwrap().is_empty());
     assert_eq!(one.engine.mountpoint(&name("v")), None);
     one.engine.stop(Duration::from_secs(5)).await;
+}
+
+/// The first request of a step by this node has this fate, all others are answered.
+fn once(step: &'static str, fate: Fate) -> Arc<dyn Wire> {
+    let over = AtomicBool::new(false);
+    Rule::new(move |request| {
+        let first = request.step == step && !over.swap(true, Ordering::SeqCst);
+        first.then_some(fate)
+    })
+}
+
+/// The array took the connection away, and its answer was lost: nobody has shut this host out. Else a
+/// scheduler that tries again and again would be refused for ever when the next host dies.
+#[tokio::test(start_paused = true)]
+async fn an_unmount_whose_answer_was_lost_is_no_fence() {
+    let arrays = super::claims::arrays(2);
+    let one = build(&Setting {
+        arrays: &arrays,
+        host: "one",
+        namespace: "test",
+        wire: Some(once("disconnect", Fate::AnswerLost)),
+    });
+    let two = node(&arrays, "two");
+    one.start().await.unwrap();
+    let made = one.create(name("v"), options(&[]), soon()).await;
+    assert!(made.unwrap().is_done());
+    one.mount(by_right(), soon()).await.unwrap();
+    one.unmount(name("v"), soon()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(one.attachments().await.unwrap().is_empty());
+    two.engine.mount(by_right(), soon()).await.unwrap();
+    one.mount(by_right(), soon()).await.unwrap();
+    assert!(!mounted(&two).await);
+}
+
+/// A host that was shut out, and whose container ended while its array was silent.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_could_not_tell_its_array_does_not_take_the_volume_back() {
+    let (arrays, one, two) = held().await;
+    one.engine.start().await.unwrap();
+    two.engine.mount(by_right(), soon()).await.unwrap();
+    arrays.iter().for_each(|array| array.set_down(true));
+    one.engine.unmount(name("v"), soon()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1500)).await;
+    arrays.iter().for_each(|array| array.set_down(false));
+    for _ in 0..60 {
+        refused(one.engine.mount(by_right(), soon()).await);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+    }
+    assert!(one.engine.attachments().await.unwrap().is_empty());
+    assert!(mounted(&two).await && !mounted(&one).await);
 }

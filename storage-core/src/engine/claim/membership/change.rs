@@ -8,7 +8,7 @@ use crate::engine::claim::record::Counted;
 use crate::engine::claim::roster::described;
 use crate::engine::fleet::Member;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fleet_record::{Epoch, FleetMember, FleetRecord};
+use crate::fleet_record::{Epoch, FleetMember, FleetPhase, FleetRecord};
 use crate::volume::ArrayId;
 
 /// What is to become of an array.
@@ -28,6 +28,8 @@ pub(super) struct Change<'a> {
     pub(super) target: Option<&'a Counted>,
     pub(super) as_member: FleetMember,
     pub(super) turn: Turn,
+    /// Who voted before; not known of a change that somebody else began.
+    pub(super) votes: Option<Vec<ArrayNumber>>,
     pub(super) progress: Progress<'a>,
 }
 
@@ -127,11 +129,45 @@ pub(super) fn begun(census: &[Counted], lost: &str) -> Option<FleetRecord> {
     (record.epoch == Epoch(1) && all).then(|| record.clone())
 }
 
+/// The newest record where two were proposed at the same moment, and only the vote of the lost array
+/// could decide between them: the next epoch is taken from the first array's. They must differ in
+/// their namespaces alone, which are put together: either may have been in force.
+pub(super) fn tied(census: &[Counted], lost: &str) -> Option<FleetRecord> {
+    let copies = || census.iter().filter_map(Counted::copy);
+    let newest = copies().max_by_key(|copy| copy.epoch)?;
+    let is_lost = |member: &FleetMember| member.name == lost || member.array.as_str() == lost;
+    let lost = newest.members.iter().find(|member| is_lost(member))?.number;
+    let mut rivals = Vec::new();
+    for number in newest.claim_arrays.iter().filter(|one| **one != lost) {
+        let voter = newest.members.iter().find(|one| one.number == *number)?;
+        let copy = census.iter().find(|counted| counted.is(&voter.array))?;
+        // Whoever lacks it can still be asked to vote.
+        rivals.push(copy.copy().filter(|copy| copy.epoch == newest.epoch)?);
+    }
+    let mut record = (*rivals.first()?).clone();
+    for copy in copies().filter(|copy| copy.epoch == newest.epoch) {
+        let alike = FleetRecord {
+            nonce: record.nonce,
+            namespaces: record.namespaces.clone(),
+            ..copy.clone()
+        };
+        if alike != record {
+            return None;
+        }
+        for namespace in &copy.namespaces {
+            if !record.namespaces.contains(namespace) {
+                record.namespaces.push(namespace.clone());
+            }
+        }
+    }
+    Some(record)
+}
+
 /// The member that is given up, by its name or id: who it is must not depend on who answers.
 ///
 /// # Errors
 /// `NotFound` when no member is that; `InvalidArgument` when several are; `FailedPrecondition` when
-/// it answers; `Unavailable` when another member does not.
+/// it answers and nothing has begun; `Unavailable` when another member does not.
 pub(super) fn lost(census: &[Counted], array: &str, record: &FleetRecord) -> Result<FleetMember> {
     let meant = |member: &&FleetMember| member.name == array || member.array.as_str() == array;
     let mut named = record.members.iter().filter(meant);
@@ -156,21 +192,18 @@ pub(super) fn lost(census: &[Counted], array: &str, record: &FleetRecord) -> Res
             return Err(Error::new(ErrorKind::InvalidArgument, why).with_context("array", array));
         }
     };
-    let answers = |array: &ArrayId| {
+    let is_there = |array: &ArrayId| {
         let mut here = census.iter().filter(|counted| counted.is(array));
         here.any(|counted| counted.answer.is_ok())
     };
-    if answers(&member.array) {
-        return Err(Error::new(
-            ErrorKind::FailedPrecondition,
-            "the array answers, so it is not lost: without `--lost`, it leaves once it has no volumes",
-        )
-        .with_context("array", described(&member)));
+    // Where names wait for the change already, it is taken back for that, and not just refused.
+    if record.phase == FleetPhase::Open && is_there(&member.array) {
+        return Err(answers(&member));
     }
     let silent: Vec<String> = record
         .members
         .iter()
-        .filter(|one| one.array != member.array && !answers(&one.array))
+        .filter(|one| one.array != member.array && !is_there(&one.array))
         .map(described)
         .collect();
     if silent.is_empty() {
@@ -183,6 +216,35 @@ pub(super) fn lost(census: &[Counted], array: &str, record: &FleetRecord) -> Res
             silent.join(", ")
         ),
     ))
+}
+
+/// It is not lost.
+pub(super) fn answers(lost: &FleetMember) -> Error {
+    Error::new(
+        ErrorKind::FailedPrecondition,
+        "the array answers, so it is not lost: without `--lost`, it leaves once it has no volumes",
+    )
+    .with_context("array", described(lost))
+}
+
+/// It may be there.
+pub(super) fn refuses(lost: &FleetMember, member: &Member, error: Error) -> Error {
+    let why = format!(
+        "{} answers, and refuses to say who it is: it may be the array that is to be given up, which must not answer",
+        member.backend
+    );
+    Error::new(ErrorKind::FailedPrecondition, why)
+        .with_context("array", described(lost))
+        .with_source(error)
+}
+
+/// Nobody knows.
+pub(super) fn not_asked(lost: &FleetMember) -> Error {
+    Error::new(
+        ErrorKind::FailedPrecondition,
+        "no array of this configuration can be it, so whether it answers cannot be seen; it is taken out of the configuration afterwards",
+    )
+    .with_context("array", described(lost))
 }
 
 /// Members and claim arrays after the change. Arrays that vote go on voting.
@@ -207,6 +269,15 @@ pub(super) fn with_change(record: &mut FleetRecord, change: &Change<'_>) -> Resu
     }
     revote(record, None);
     Ok(())
+}
+
+/// The same arrays vote as before the change: claims of then may be under way, and what they had made
+/// may still wait, so the next ones have to meet their votes.
+pub(super) fn without_change(record: &mut FleetRecord, change: &Change<'_>) {
+    match &change.votes {
+        Some(votes) => record.claim_arrays.clone_from(votes),
+        None => revote(record, None),
+    }
 }
 
 /// The votes of a record under which an array is given up, from its first epoch on: a lost array

@@ -13,13 +13,16 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use self::change::{Change, Turn, all_answer, begun, lost, target, with_change, without_vote};
+use self::change::{
+    Change, Turn, all_answer, answers, begun, lost, not_asked, refuses, target, tied, with_change,
+    without_change, without_vote,
+};
 use super::audit::{drain, names, refused};
 use super::record::{Books, Counted, Founding, census, keep, load, put, spread, take};
 use super::roster::{claims, described};
 use crate::backend::Backend;
 use crate::chance::Chance;
-use crate::engine::fleet::{Fleet, Member};
+use crate::engine::fleet::{Fleet, Member, bounded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fleet_record::{Epoch, FleetMember, FleetPhase, FleetRecord};
 use crate::name::Namespace;
@@ -101,7 +104,8 @@ impl Membership {
     }
 
     /// The same where an array is lost, given by name or id: a first record that only it could show
-    /// to be complete counts when all others have it.
+    /// to be complete counts when all others have it, and of two that only its vote could decide
+    /// between, the first.
     ///
     /// # Errors
     /// As [`Self::record`].
@@ -109,7 +113,9 @@ impl Membership {
         let books = self.books()?;
         match self.record().await {
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                begun(&census(books).await, lost).map(Arc::new).ok_or(error)
+                let census = census(books).await;
+                let record = begun(&census, lost).or_else(|| tied(&census, lost));
+                record.map(Arc::new).ok_or(error)
             }
             record => record,
         }
@@ -145,8 +151,9 @@ impl Membership {
     /// what it has: the names of its volumes are free from then on, so it must never come back.
     ///
     /// # Errors
-    /// `NotFound` when no member is that; `FailedPrecondition` when it answers, or is the last
-    /// member; `Unavailable` unless all others answer. `Busy` when somebody else changes them.
+    /// `NotFound` when no member is that; `FailedPrecondition` when it answers, then or later on the
+    /// way, is not configured, or is the last member; `Unavailable` unless all others answer. `Busy`
+    /// when somebody else changes them.
     pub async fn give_up(
         &self,
         array: &str,
@@ -190,10 +197,17 @@ impl Membership {
             target,
             as_member,
             turn,
+            votes: (record.phase == FleetPhase::Open).then(|| record.claim_arrays.clone()),
             progress,
         };
-        // Before anybody has to wait.
-        self.check(&change, &record).await?;
+        if turn == Turn::Lost && !books.fleet.members().iter().any(|one| change.is_lost(one)) {
+            return Err(not_asked(&change.as_member));
+        }
+        // Before anybody has to wait. Where they wait already, a refusal has to take the change back.
+        if record.phase == FleetPhase::Open {
+            self.is_silent(&change).await?;
+            self.check(&change, &record).await?;
+        }
         let frozen = self.freeze(&change, &record).await?;
         (change.progress)(MembershipStep::Frozen(frozen.epoch));
         let checked = self.settle(&change, &frozen).await;
@@ -212,7 +226,10 @@ impl Membership {
     /// From here on nobody takes a name: every member says so, and the array that comes or goes.
     async fn freeze(&self, change: &Change<'_>, record: &FleetRecord) -> Result<FleetRecord> {
         let books = self.books()?;
-        let frozen = if record.phase == FleetPhase::Changing {
+        // Nobody else has a vote, and it never gives its own again.
+        let decides_alone =
+            change.turn == Turn::Lost && record.claim_arrays == [change.as_member.number];
+        let frozen = if record.phase == FleetPhase::Changing && !decides_alone {
             record.clone()
         } else {
             let mut proposal = FleetRecord {
@@ -224,8 +241,7 @@ impl Membership {
             let mut before = record.clone();
             if change.turn == Turn::Lost {
                 without_vote(&mut proposal, change.as_member.number);
-                if record.claim_arrays == [change.as_member.number] {
-                    // Nobody else has a vote, and it never gives its own again.
+                if decides_alone {
                     before.claim_arrays.clone_from(&proposal.claim_arrays);
                 }
             }
@@ -276,7 +292,31 @@ impl Membership {
         }
         (change.progress)(MembershipStep::Drained(drained));
         (change.progress)(MembershipStep::Checking);
+        self.is_silent(change).await?;
         self.check(change, frozen).await
+    }
+
+    /// That an array is lost is somebody's word. That it does not answer can be seen, and not by
+    /// whether it told all that it was asked: one that refuses is there, and so are its volumes.
+    async fn is_silent(&self, change: &Change<'_>) -> Result<()> {
+        if change.turn != Turn::Lost {
+            return Ok(());
+        }
+        let fleet = &self.books()?.fleet;
+        for member in fleet.members().iter().filter(|one| change.is_lost(one)) {
+            let refused = match bounded(fleet.ask_limit, member.backend.telemetry()).await {
+                Ok(told) if told.array != change.as_member.array => continue,
+                Ok(_) => answers(&change.as_member),
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) =>
+                {
+                    continue;
+                }
+                Err(error) => refuses(&change.as_member, member, error),
+            };
+            return Err(refused);
+        }
+        Ok(())
     }
 
     /// Whether the change would double a name, or lose one.
@@ -354,6 +394,10 @@ async fn drain_all(view: &Books, change: &Change<'_>, frozen: &FleetRecord) -> R
     for member in view.fleet.members() {
         let identified = member.identify().await;
         if change.is_lost(member) {
+            // It answers after all, and the change will be taken back.
+            if identified.is_ok() {
+                drained += drain(member).await.unwrap_or_default();
+            }
             continue;
         }
         let array = identified?.array;
@@ -382,6 +426,8 @@ async fn open(
     };
     if changed {
         with_change(&mut proposal, change)?;
+    } else {
+        without_change(&mut proposal, change);
     }
     let nonce = proposal.nonce;
     crash_points::point!("record.open");

@@ -213,10 +213,41 @@ pub fn sweep(folder: &Path) -> Vec<String> {
 /// Takes away the loop devices over files below a folder. Returns what failed.
 #[must_use]
 pub fn release_devices(folder: &Path) -> Vec<String> {
-    let devices = loop_devices().unwrap_or_default().into_iter();
+    release_these(&devices_below(folder), folder)
+}
+
+/// The loop devices over files below a folder, with their files.
+#[must_use]
+pub fn devices_below(folder: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let mut devices = loop_devices().unwrap_or_default();
+    devices.retain(|(_, file)| file.starts_with(folder));
     devices
-        .filter(|(_, file)| file.starts_with(folder))
-        .flat_map(|(device, _)| release(&device, folder))
+}
+
+/// Takes those devices away that are still over the same files; their logs go into the folder.
+/// Returns what failed.
+#[must_use]
+pub fn release_these(devices: &[(PathBuf, PathBuf)], folder: &Path) -> Vec<String> {
+    let left = still_there(devices).into_iter();
+    left.flat_map(|device| release(device, folder)).collect()
+}
+
+/// Those of the devices that are still over the same files. Of a file that was opened in a mount
+/// namespace that is gone, the kernel shows the end of its path alone.
+#[must_use]
+pub fn still_there(devices: &[(PathBuf, PathBuf)]) -> Vec<&Path> {
+    let now = loop_devices().unwrap_or_default();
+    let is_there = |device: &Path, file: &Path| {
+        let mut same = now.iter().filter(|(one, _)| one == device);
+        same.any(|(_, shown)| {
+            let end = shown.strip_prefix("/").unwrap_or(shown);
+            shown == file || (end.components().count() > 1 && file.ends_with(end))
+        })
+    };
+    devices
+        .iter()
+        .filter(|(device, file)| is_there(device, file))
+        .map(|(device, _)| device.as_path())
         .collect()
 }
 

@@ -4,7 +4,11 @@
 use std::fs::File;
 use std::io::Write as _;
 
+use lab::leftovers::{devices_below, still_there};
+use lab::wait;
+
 use super::site::Site;
+use crate::world::PATIENCE;
 
 const REPLICAS: usize = 6;
 
@@ -30,6 +34,8 @@ async fn the_volumes_of_a_dead_node_serve_elsewhere_and_its_old_mounts_are_dead(
     }
     assert!(!hanging.is_empty(), "{before:?}");
 
+    let devices = devices_below(site.network.folder());
+    assert!(devices.len() >= REPLICAS, "{devices:?}");
     site.swarm.kill_9("node3").await.unwrap();
     let after = site.running("data", REPLICAS, &["node3"]).await;
     for (slot, file) in &mut hanging {
@@ -56,4 +62,10 @@ async fn the_volumes_of_a_dead_node_serve_elsewhere_and_its_old_mounts_are_dead(
     site.assert_never_two_hosts();
     drop(hanging);
     site.remove("data", REPLICAS).await;
+    drop(site);
+    // Of the dead node too, whose devices outlive it on this kernel.
+    let gone = wait::until_true("all devices are gone", PATIENCE, || {
+        still_there(&devices).is_empty()
+    });
+    gone.await.unwrap();
 }

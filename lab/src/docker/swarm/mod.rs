@@ -21,7 +21,7 @@ pub use network::Network;
 use node::Machine;
 pub use node::Node;
 
-use crate::leftovers::release_devices;
+use crate::leftovers::{devices_below, release_these};
 use crate::wait::{self, Seen};
 
 /// A node that has joined is ready after some exchanges with the manager.
@@ -35,6 +35,8 @@ const HEARTBEAT: &str = "1s";
 pub struct Swarm {
     nodes: Vec<Node>,
     folder: PathBuf,
+    /// Loop devices that there were when a node was killed, with the files under them.
+    abandoned: Vec<(PathBuf, PathBuf)>,
 }
 
 /// One task of a service, as the manager sees it.
@@ -76,7 +78,11 @@ impl Swarm {
         }
         nodes.sort_by(|one, other| one.name().cmp(other.name()));
         let folder = network.folder().to_owned();
-        let swarm = Self { nodes, folder };
+        let swarm = Self {
+            nodes,
+            folder,
+            abandoned: Vec::new(),
+        };
         swarm.join().await?;
         Ok(swarm)
     }
@@ -249,6 +255,7 @@ impl Swarm {
     /// # Errors
     /// When there is no such node, or a process hangs in the kernel.
     pub async fn kill_9(&mut self, name: &str) -> Result<()> {
+        self.abandoned.extend(devices_below(&self.folder));
         let mut nodes = self.nodes.iter_mut();
         let node = nodes.find(|node| node.name() == name);
         node.with_context(|| format!("no node {name:?}"))?
@@ -270,9 +277,11 @@ impl Swarm {
 
 impl Drop for Swarm {
     fn drop(&mut self) {
+        let mut devices = std::mem::take(&mut self.abandoned);
+        devices.extend(devices_below(&self.folder));
         self.nodes.clear();
         // a machine that is off has no devices; this kernel still has those of its nodes
-        for failure in release_devices(&self.folder) {
+        for failure in release_these(&devices, &self.folder) {
             tracing::warn!(failure, "release a dead node's device");
         }
     }

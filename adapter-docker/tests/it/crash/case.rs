@@ -114,7 +114,7 @@ pub(super) async fn record(
 }
 
 /// What is left to do on the other host once the volume was taken from it.
-async fn shut_out(site: &Site, operation: Operation, run: Run<'_>) -> Result<(), String> {
+async fn shut_out(site: &mut Site, operation: Operation, run: Run<'_>) -> Result<(), String> {
     match operation {
         Operation::TakeOver => site.let_go(run).await,
         _ => Ok(()),

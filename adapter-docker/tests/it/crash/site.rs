@@ -2,6 +2,7 @@
 //! to be so after it, on the array, on the hosts and in the plugin's books.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,8 @@ pub(super) struct Site {
     pub(super) nodes: Vec<Node>,
     pub(super) simulator: Simulator,
     bystander: PathBuf,
+    /// Open for writing on the host that a volume is taken from, as its container has it.
+    held: Option<File>,
     folder: TempDir,
 }
 
@@ -55,6 +58,7 @@ impl Site {
             nodes,
             simulator,
             bystander: PathBuf::new(),
+            held: None,
             folder,
         };
         let first = &site.nodes[0];
@@ -103,7 +107,9 @@ impl Site {
         }
         if facts.there == There::Elsewhere {
             node.must("Create", &creation(name, run.filesystem)).await?;
-            write_marker(&self.nodes[1].mount(name, OLD).await?, name);
+            let mountpoint = self.nodes[1].mount(name, OLD).await?;
+            write_marker(&mountpoint, name);
+            self.held = Some(File::create(mountpoint.join("held")).unwrap());
             known.push(name);
             return node.settled(&known).await;
         }
@@ -164,11 +170,11 @@ impl Site {
     }
 
     /// The host that was shut out: its device is dead, its container ends.
-    pub(super) async fn let_go(&self, run: Run<'_>) -> Result<(), String> {
+    pub(super) async fn let_go(&mut self, run: Run<'_>) -> Result<(), String> {
         let node = &self.nodes[1];
-        let folder = folder_of(node, run.volume);
-        let written = std::fs::File::create(folder.join("late"))
-            .and_then(|mut file| file.write_all(b"late").and_then(|()| file.sync_all()));
+        let mut held = self.held.take().unwrap();
+        let written = held.write_all(b"late").and_then(|()| held.sync_all());
+        drop(held);
         if written.is_ok() {
             return Err(format!("{} can still write", node.host));
         }
@@ -473,10 +479,10 @@ fn counted(folder: &Path, volume: &str) -> Vec<String> {
 
 /// Writes a file and has it on disk.
 fn write_marker(mountpoint: &Path, text: &str) {
-    let mut file = std::fs::File::create(mountpoint.join(MARKER)).unwrap();
+    let mut file = File::create(mountpoint.join(MARKER)).unwrap();
     file.write_all(text.as_bytes()).unwrap();
     file.sync_all().unwrap();
-    std::fs::File::open(mountpoint).unwrap().sync_all().unwrap();
+    File::open(mountpoint).unwrap().sync_all().unwrap();
 }
 
 fn read_marker(mountpoint: &Path, text: &str) -> Result<(), String> {

@@ -64,8 +64,11 @@ pub(crate) fn read_fence(tags: &[Tag]) -> Result<Option<Fence>> {
         let message = format!("the volume's tag `{FENCE}` {why}");
         Error::new(ErrorKind::FailedPrecondition, message)
     };
-    let damaged =
-        |error: serde_json::Error| refuse("cannot be understood".to_owned()).with_source(error);
+    // Its own words would quote what somebody wrote there.
+    let damaged = |error: serde_json::Error| {
+        refuse("cannot be understood".to_owned())
+            .with_context("character", error.column().to_string())
+    };
     let Version { format } = serde_json::from_str(&tag.value).map_err(damaged)?;
     if format > FORMAT {
         return Err(refuse(format!(

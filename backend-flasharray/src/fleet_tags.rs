@@ -77,7 +77,9 @@ pub(crate) fn read(tags: &[Tag]) -> Result<FleetRecord> {
         return Err(broken());
     }
     let parts: Option<String> = (0..parts).map(|index| value(&key(index))).collect();
-    serde_json::from_str(&parts.ok_or_else(broken)?).map_err(|error| broken().with_source(error))
+    // Its own words would quote what somebody wrote there.
+    serde_json::from_str(&parts.ok_or_else(broken)?)
+        .map_err(|error| broken().with_context("character", error.column().to_string()))
 }
 
 pub(crate) fn broken() -> Error {

@@ -124,8 +124,8 @@ mod tests {
             grant in "(ext4|xfs|x)? ?[0-9a-f-]{0,36}",
             filesystem in r#"(\{"kind":"(xfs|ext4)","create_options":\[("-F")?\],"mount_options":\[\]\}|\{|x)"#,
             holder in "[0-9a-f -]{0,40}",
-            fleet in r#"(\{"epoch":[0-9]{1,2},"nonce":1,"phase":"(open|x)","members":\[\],"claim_arrays":\[[0-9]?\],"next_number":1,"namespaces":\[\]\}|\{|\PC{0,8})"#,
-            fence in r#"(\{"format":[0-9]{1,9},"old":\["\PC{0,4}"\],"new":(null|"h"),"reason":"(mount|operator|x)","evidence":"","ms":1,"at":[0-9]{1,19}\}|\{|x)"#,
+            fleet in r#"(\{"epoch":[0-9]{1,2},"nonce":1,"phase":"(open|x|\x7f)","members":\[\],"claim_arrays":\[[0-9]?\],"next_number":1,"namespaces":\[\]\}|\{|\PC{0,8})"#,
+            fence in r#"(\{"format":[0-9]{1,9},"old":\["\PC{0,4}"\],"new":(null|"h"),"reason":"(mount|operator|x|\x7f)","evidence":"","ms":1,"at":[0-9]{1,19}\}|\{|x)"#,
         ) {
             let tag = |key: &str, value: &str| serde_json::json!({"key": key, "value": value, "namespace": "fairlead"});
             let tags = [

@@ -118,7 +118,10 @@ impl Record {
         };
         let filesystem = value(FILESYSTEM)
             .map(|json| {
-                serde_json::from_str(json).map_err(|error| broken(FILESYSTEM).with_source(error))
+                serde_json::from_str(json).map_err(|error: serde_json::Error| {
+                    // Its own words would quote what somebody wrote there.
+                    broken(FILESYSTEM).with_context("character", error.column().to_string())
+                })
             })
             .transpose()?;
         let attribute = |tag: &Tag| {

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
@@ -11,11 +12,14 @@ use crate::docker::turn::Turn;
 use crate::environment::find_tool;
 use crate::leftovers::sweep;
 use crate::process::{Inside, Namespaces, Program};
+use crate::wait;
 
 /// What the folders of all runs begin with; short, as sockets are made below.
 const PREFIX: &str = "flswarm";
 /// The bridge, which nobody else sees.
 const BRIDGE: &str = "bridge0";
+/// Within what the kernel takes a network away whose namespaces have ended.
+const GONE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The number of this machine among the nodes.
 const OUTSIDE: u8 = 254;
 
@@ -64,6 +68,12 @@ impl Network {
             turn,
         };
         let outside = format!("fl{}", std::process::id());
+        // that of this process's last run, which ends a moment after its namespaces
+        let old = Path::new("/sys/class/net").join(&outside);
+        wait::until_true("the last run's network is gone", GONE_TIMEOUT, || {
+            !old.exists()
+        })
+        .await?;
         network.plug(OUTSIDE, &outside, None).await?;
         Ok(network)
     }

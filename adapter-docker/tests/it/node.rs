@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_docker::{Limits, Plugin, PluginSettings, Server, SwarmProbe, bind};
+use adapter_docker::{Limits, OpenError, Plugin, PluginSettings, Server, SwarmProbe, bind};
+use lab::wait::{self, Seen};
 use serde_json::{Value, json};
 use storage_core::{
     Backend, Engine, EngineSettings, Host, Initiators, MemoryArray, MemoryAttacher, MemoryBackend,
@@ -15,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::raw::{self, Answer};
+use crate::world::PATIENCE;
 
 pub(crate) struct Node {
     pub(crate) folder: TempDir,
@@ -206,8 +208,8 @@ async fn open(
             ..EngineSettings::default()
         })
         .build();
-    let settings = PluginSettings {
-        namespace,
+    let settings = || PluginSettings {
+        namespace: namespace.clone(),
         defaults: OptionDefaults::default(),
         state: folder.path().to_path_buf(),
         own_namespace: true,
@@ -216,6 +218,15 @@ async fn open(
         managed: false,
         preempt,
     };
-    let plugin = Plugin::open(Arc::clone(&engine), settings).await.unwrap();
+    // A plugin that was just stopped lets go of its lock a moment later: with its last connection's
+    // task, and with a process that another test is about to start, which has all our files until then.
+    let plugin = wait::until("the state is free", PATIENCE, || async {
+        match Plugin::open(Arc::clone(&engine), settings()).await {
+            Ok(plugin) => Ok(Seen::Ready(plugin)),
+            Err(error @ OpenError::InUse { .. }) => Ok(Seen::NotYet(error.to_string())),
+            Err(error) => Err(error.into()),
+        }
+    });
+    let plugin = plugin.await.unwrap();
     (engine, plugin)
 }
